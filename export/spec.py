@@ -118,7 +118,7 @@ class EncoderSpec:
     relative_buckets: int = 0
     relative_max_distance: int = 0
     ntk_length: str = "text"  # "batch" reproduces the published RoPEBert module: S is the padded batch length
-    pooling: Pooling = Pooling.MEAN
+    pooling: tuple[Pooling, ...] = (Pooling.MEAN,)  # several are concatenated, as sentence-transformers does
     projections: tuple[Projection, ...] = ()
     normalize: bool = False
     classifier: Classifier | None = None
@@ -126,7 +126,7 @@ class EncoderSpec:
     @property
     def embedding_dimension(self) -> int:
         """Length of a sentence vector."""
-        return self.projections[-1].out_features if self.projections else self.hidden_size
+        return self.projections[-1].out_features if self.projections else self.hidden_size * len(self.pooling)
 
     def slots(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor that this spec needs, as (slot, shape); linear weights are [out_features, in_features]."""
@@ -154,14 +154,14 @@ class EncoderSpec:
             yield from self._norm(f"{at}.mlp.norm")
         if self.final_norm:
             yield from self._norm("final_norm")
-        if self.pooling is Pooling.FIRST_TOKEN_TRANSFORM:
+        if Pooling.FIRST_TOKEN_TRANSFORM in self.pooling:
             yield from _linear("pooler", (hidden, hidden), True)
         for index, dense in enumerate(self.projections):
             yield from _linear(f"projections.{index}", (dense.out_features, dense.in_features), dense.bias)
         if self.classifier:
             if self.classifier.hidden_activation:
                 yield from _linear("classifier.dense", (hidden, hidden), True)
-            yield from _linear("classifier.out", (len(self.classifier.labels), hidden), True)
+            yield from _linear("classifier.out", (len(self.classifier.labels), hidden * len(self.pooling)), True)
 
     def _norm(self, slot: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{slot}.weight", (self.hidden_size,)

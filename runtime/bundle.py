@@ -33,7 +33,7 @@ class Variant:
     target: str
     precision: str
     data: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ("token_embeddings", "sentence_embedding")
+    classifier: str | None = None  # key of the graph that gives `logits`, where the checkpoint has a head
     details: dict[str, Any] = field(default_factory=dict)  # node counts, weight layout, recipe
 
 
