@@ -1,0 +1,327 @@
+"""The definition of every operator, in NumPy float64: what the fast kernels are tested against.
+
+All texts of a batch lie one after the other: `cu_seqlens` int [batch + 1] says where each begins, and `hidden` is
+[total_tokens, hidden_size]. Linear weights are [out_features, in_features]. Every function takes arrays and numbers
+of any float type, computes in float64, and knows nothing of files, specs or engines.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def texts(cu_seqlens: ArrayLike) -> Iterator[slice]:
+    """The rows of each text in a packed batch."""
+    bounds = np.asarray(cu_seqlens, np.int64)
+    return (slice(int(start), int(end)) for start, end in zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
+    """x [n, in] times weight [out, in] transposed, plus bias [out]."""
+    product = np.asarray(x, np.float64) @ np.asarray(weight, np.float64).T
+    return product if bias is None else product + np.asarray(bias, np.float64)
+
+
+def layer_norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, eps: float) -> Array:
+    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis."""
+    x = np.asarray(x, np.float64)
+    centred = x - x.mean(-1, keepdims=True)
+    y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * np.asarray(weight, np.float64)
+    return y if bias is None else y + np.asarray(bias, np.float64)
+
+
+def rms_norm(x: ArrayLike, weight: ArrayLike, eps: float) -> Array:
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis."""
+    x = np.asarray(x, np.float64)
+    return np.asarray(x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * np.asarray(weight, np.float64))
+
+
+def norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, kind: str, eps: float) -> Array:
+    """`kind` is "layer_norm" or "rms_norm"; an RMS norm has no bias."""
+    return rms_norm(x, weight, eps) if kind == "rms_norm" else layer_norm(x, weight, bias, eps)
+
+
+def erf(x: ArrayLike) -> Array:
+    """The error function, to 1e-15: 2 / sqrt(pi) times its Taylor series near 0, 1 - erfc by continued fraction beyond.
+
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.6 and 7.1.14.
+    """
+    x = np.asarray(x, np.float64)
+    small = np.minimum(np.abs(x), 3.0)
+    term = series = small * 1.0
+    for n in range(1, 80):
+        term = term * 2 * small**2 / (2 * n + 1)
+        series = series + term
+    inner = 2 / np.sqrt(np.pi) * np.exp(-(small**2)) * series
+    large = np.clip(np.abs(x), 3.0, 27.0)
+    fraction = large * 1.0
+    for n in range(60, 0, -1):
+        fraction = large + (n / 2) / fraction
+    outer = 1 - np.exp(-(large**2)) / np.sqrt(np.pi) / fraction
+    return np.asarray(np.copysign(np.where(np.abs(x) < 3.0, inner, outer), x))
+
+
+def activate(x: ArrayLike, kind: str) -> Array:
+    """`kind`: gelu, gelu_tanh, silu, relu, tanh, sigmoid, identity."""
+    x = np.asarray(x, np.float64)
+    match kind:
+        case "gelu":
+            return 0.5 * x * (1 + erf(x / np.sqrt(2)))
+        case "gelu_tanh":
+            return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+        case "silu":
+            return x * activate(x, "sigmoid")
+        case "relu":
+            return np.maximum(x, 0)
+        case "tanh":
+            return np.tanh(x)
+        case "sigmoid":
+            return 0.5 * (1 + np.tanh(0.5 * x))
+        case "identity":
+            return x
+    raise ValueError(f"activation {kind!r}; expected gelu, gelu_tanh, silu, relu, tanh, sigmoid or identity")
+
+
+def position_ids(
+    input_ids: ArrayLike, cu_seqlens: ArrayLike, *, offset: int = 0, pad: int | None = None
+) -> NDArray[np.int64]:
+    """Row of the position table for every token, int64 [total_tokens].
+
+    0, 1, 2 ... from `offset` in each text; with `pad` given, XLM-R's rule cumsum(id != pad) * (id != pad) + pad.
+    """
+    ids = np.asarray(input_ids, np.int64)
+    positions = np.empty(ids.shape, np.int64)
+    for text in texts(cu_seqlens):
+        if pad is None:
+            positions[text] = offset + np.arange(text.stop - text.start)
+        else:
+            real = ids[text] != pad
+            positions[text] = np.cumsum(real) * real + pad
+    return positions
+
+
+def embeddings(
+    input_ids: ArrayLike, word: ArrayLike, position: ArrayLike | None = None, rows: ArrayLike | None = None
+) -> Array:
+    """word[input_ids] + position[rows], [total_tokens, hidden]; the norm that may follow is `norm`."""
+    hidden = np.asarray(word, np.float64)[np.asarray(input_ids, np.int64)]
+    return hidden if position is None else hidden + np.asarray(position, np.float64)[np.asarray(rows, np.int64)]
+
+
+def inverse_frequencies(
+    *, theta: float, dim: int, length: int, scaling: str = "none", factor: float = 1.0, trained_positions: int = 0
+) -> Array:
+    """Angle per position of each rotary pair, [dim / 2], for a text of `length` tokens.
+
+    linear: theta^(-2i/d) / factor. dynamic (the LLaMA formula, branch-free): theta grows by
+    (factor * max(S, M) / M - (factor - 1))^(d / (d - 2)). ntk (GTE): (theta * factor)^(-2i/d) / factor^(2/d).
+    """
+    exponents = np.arange(0, dim, 2) / dim
+    match scaling:
+        case "none":
+            return np.asarray(theta**-exponents)
+        case "linear":
+            return np.asarray(theta**-exponents / factor)
+        case "dynamic":
+            ratio = max(length, trained_positions) / trained_positions
+            return np.asarray((theta * (factor * ratio - (factor - 1)) ** (dim / (dim - 2))) ** -exponents)
+        case "ntk":
+            return np.asarray((theta * factor) ** -exponents / factor ** (2 / dim))
+    raise ValueError(f"rope scaling {scaling!r}; expected none, linear, dynamic or ntk")
+
+
+def rotate(x: ArrayLike, inv_freq: ArrayLike) -> Array:
+    """Rotary embedding of one text, x [length, heads, head_size]: split halves of the first 2 * len(inv_freq) elements."""
+    y = np.array(x, np.float64)
+    half = np.asarray(inv_freq).shape[0]
+    angle = np.outer(np.arange(y.shape[0]), np.asarray(inv_freq, np.float64))[:, None, :]
+    a, b = y[..., :half].copy(), y[..., half : 2 * half].copy()
+    y[..., :half] = a * np.cos(angle) - b * np.sin(angle)
+    y[..., half : 2 * half] = b * np.cos(angle) + a * np.sin(angle)
+    return y
+
+
+def relative_buckets(length: int, *, buckets: int, max_distance: int) -> NDArray[np.int64]:
+    """T5's bidirectional bucket of every (query, key) pair, int64 [length, length]; distance is key - query."""
+    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+    half, magnitude = buckets // 2, np.abs(distance)
+    exact = half // 2
+    ratio = np.log(np.maximum(magnitude, 1) / exact) / np.log(max_distance / exact)
+    far = np.minimum(exact + (ratio * (half - exact)).astype(np.int64), half - 1)
+    return np.asarray(np.where(distance > 0, half, 0) + np.where(magnitude < exact, magnitude, far))
+
+
+def visible(length: int, *, window: int | None = None, causal: bool = False) -> NDArray[np.bool_]:
+    """Which key each query sees, [query, key]: `window` tokens on each side, none from the future if `causal`."""
+    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+    seen = np.ones((length, length), bool) if window is None else np.abs(distance) <= window
+    return np.asarray(seen & (distance <= 0) if causal else seen)
+
+
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    scale: float,
+    seen: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+) -> Array:
+    """softmax(q k^T * scale + bias) v of one text.
+
+    q [length, heads, d]; k and v [length, kv_heads, d], each KV head serving heads / kv_heads query heads;
+    seen bool [length, length]; bias [heads, length, length]. Gives [length, heads, d].
+    """
+    q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
+    shared = q.shape[1] // k.shape[1]
+    k, v = np.repeat(k, shared, axis=1), np.repeat(v, shared, axis=1)
+    scores = np.einsum("qhd,khd->hqk", q, k) * scale
+    if bias is not None:
+        scores = scores + np.asarray(bias, np.float64)
+    if seen is not None:
+        scores = np.where(np.asarray(seen), scores, -np.inf)
+    scores = np.exp(scores - scores.max(-1, keepdims=True, initial=-np.inf)) if scores.size else scores
+    return np.asarray(np.einsum("hqk,khd->qhd", scores / scores.sum(-1, keepdims=True), v))
+
+
+def mlp(
+    x: ArrayLike,
+    up: tuple[ArrayLike, ArrayLike | None],
+    down: tuple[ArrayLike, ArrayLike | None],
+    *,
+    activation: str,
+    gate: tuple[ArrayLike, ArrayLike | None] | None = None,
+) -> Array:
+    """down(act(up(x))), or down(act(gate(x)) * up(x)); each linear is (weight, bias or None)."""
+    inner = linear(x, *up)
+    inner = activate(inner, activation) if gate is None else activate(linear(x, *gate), activation) * inner
+    return linear(inner, *down)
+
+
+def pool(hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Array:
+    """One vector a text, [batch, hidden]; a text without tokens gives zeros.
+
+    `kind`: mean, cls, first_token_transform (the first token; the dense and tanh follow), max, last,
+    mean_sqrt_len_tokens (sum / sqrt(n)), weightedmean (weights 1, 2, 3 ...).
+    """
+    hidden = np.asarray(hidden, np.float64)
+    rows = [hidden[text] for text in texts(cu_seqlens)]
+    return np.stack([_pool_one(row, kind) if len(row) else np.zeros(hidden.shape[1]) for row in rows])
+
+
+def _pool_one(rows: Array, kind: str) -> Array:
+    match kind:
+        case "mean":
+            return np.asarray(rows.mean(0))
+        case "cls" | "first_token_transform":
+            return np.asarray(rows[0])
+        case "max":
+            return np.asarray(rows.max(0))
+        case "last":
+            return np.asarray(rows[-1])
+        case "mean_sqrt_len_tokens":
+            return np.asarray(rows.sum(0) / np.sqrt(len(rows)))
+        case "weightedmean":
+            weights = np.arange(1, len(rows) + 1)
+            return np.asarray(weights @ rows / weights.sum())
+    raise ValueError(
+        f"pooling {kind!r}; expected mean, cls, first_token_transform, max, last, mean_sqrt_len_tokens or weightedmean"
+    )
+
+
+def normalize(x: ArrayLike) -> Array:
+    """Rows scaled to length 1; a row of zeros (shorter than 1e-12) stays."""
+    x = np.asarray(x, np.float64)
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12))
+
+
+def self_attention(
+    x: Array,
+    cu_seqlens: ArrayLike,
+    weights: Mapping[str, ArrayLike],
+    *,
+    head_size: int,
+    scale: float,
+    rope: Mapping[str, Any] | None = None,
+    window: int | None = None,
+    causal: bool = False,
+    relative_max_distance: int = 0,
+    norm_eps: float = 0.0,
+) -> Array:
+    """The attention half of a layer without norm and residual, [total_tokens, hidden]. Arguments as in `encoder_layer`."""
+
+    def project(name: str, y: Array) -> Array:
+        return linear(y, weights[f"attention.{name}.weight"], weights.get(f"attention.{name}.bias"))
+
+    def heads(name: str) -> Array:
+        y = project(name, x).reshape(len(x), -1, head_size)
+        head_norm = weights.get(f"attention.{name}_norm.weight")
+        return y if head_norm is None else rms_norm(y, head_norm, norm_eps)
+
+    q, k, v = heads("q"), heads("k"), heads("v")
+    context = np.zeros_like(q)
+    for text in texts(cu_seqlens):
+        n = text.stop - text.start
+        bias = None
+        if "relative_bias" in weights:
+            table = np.asarray(weights["relative_bias"], np.float64)
+            buckets = relative_buckets(n, buckets=len(table), max_distance=relative_max_distance)
+            bias = table[buckets].transpose(2, 0, 1)
+        qt, kt = q[text], k[text]
+        if rope is not None:
+            inv_freq = inverse_frequencies(length=n, **rope)
+            qt, kt = rotate(qt, inv_freq), rotate(kt, inv_freq)
+        seen = visible(n, window=window, causal=causal)
+        context[text] = attention(qt, kt, v[text], scale=scale, seen=seen, bias=bias)
+    return project("o", context.reshape(len(x), -1))
+
+
+def encoder_layer(
+    hidden: ArrayLike,
+    cu_seqlens: ArrayLike,
+    weights: Mapping[str, ArrayLike],
+    *,
+    head_size: int,
+    activation: str,
+    attention_scale: float,
+    norm_kind: str,
+    norm_eps: float,
+    pre_norm: bool = False,
+    rope: Mapping[str, Any] | None = None,
+    window: int | None = None,
+    causal: bool = False,
+    relative_max_distance: int = 0,
+) -> Array:
+    """One encoder layer, [total_tokens, hidden] to the same.
+
+    `weights` has the slots of one layer without their "layers.N." prefix, and "relative_bias" where there is one; an
+    absent bias, gate, head norm or attention norm is a layer without it. `rope`: theta, dim, scaling, factor,
+    trained_positions. Post-norm: norm(x + f(x)); pre-norm: x + f(norm(x)).
+    """
+    x = np.asarray(hidden, np.float64)
+
+    def pair(name: str) -> tuple[ArrayLike, ArrayLike | None]:
+        return weights[f"{name}.weight"], weights.get(f"{name}.bias")
+
+    def normed(y: Array, slot: str) -> Array:
+        return norm(y, *pair(slot), kind=norm_kind, eps=norm_eps) if f"{slot}.weight" in weights else y
+
+    def attend(y: Array) -> Array:
+        return self_attention(
+            y, cu_seqlens, weights, head_size=head_size, scale=attention_scale, rope=rope, window=window,
+            causal=causal, relative_max_distance=relative_max_distance, norm_eps=norm_eps,
+        )  # fmt: skip
+
+    def feed(y: Array) -> Array:
+        gate = pair("mlp.gate") if "mlp.gate.weight" in weights else None
+        return mlp(y, pair("mlp.up"), pair("mlp.down"), activation=activation, gate=gate)
+
+    if pre_norm:
+        x = x + attend(normed(x, "attention.norm"))
+        return x + feed(normed(x, "mlp.norm"))
+    x = normed(x + attend(x), "attention.norm")
+    return normed(x + feed(x), "mlp.norm")
