@@ -80,9 +80,10 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A head that gives `logits` from the pooled vector."""
+    """A head that gives `logits` from a pooled vector, which need not be the sentence vector's pooling."""
 
     labels: tuple[str, ...]
+    pooling: Pooling
     hidden_activation: str | None = None  # XLM-R's head: dense -> tanh -> out_proj; None is one linear layer
 
 
@@ -154,14 +155,14 @@ class EncoderSpec:
             yield from self._norm(f"{at}.mlp.norm")
         if self.final_norm:
             yield from self._norm("final_norm")
-        if Pooling.FIRST_TOKEN_TRANSFORM in self.pooling:
+        if Pooling.FIRST_TOKEN_TRANSFORM in (*self.pooling, self.classifier and self.classifier.pooling):
             yield from _linear("pooler", (hidden, hidden), True)
         for index, dense in enumerate(self.projections):
             yield from _linear(f"projections.{index}", (dense.out_features, dense.in_features), dense.bias)
         if self.classifier:
             if self.classifier.hidden_activation:
                 yield from _linear("classifier.dense", (hidden, hidden), True)
-            yield from _linear("classifier.out", (len(self.classifier.labels), hidden * len(self.pooling)), True)
+            yield from _linear("classifier.out", (len(self.classifier.labels), hidden), True)
 
     def _norm(self, slot: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{slot}.weight", (self.hidden_size,)

@@ -1,0 +1,64 @@
+"""A checkpoint as its authors published it: a folder, read but never executed."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strizh.export.modules import Modules, read_json, read_modules
+from strizh.export.tensors import TensorStore, open_tensors
+from strizh.export.tokenizer import TokenizerFacts, read_tokenizer
+from strizh.runtime.errors import CheckpointError
+
+# Saves of `XxxForMaskedLM` and the like put the encoder under its model's name.
+_PREFIXES = ("bert.", "roberta.", "deberta.", "model.", "new.")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`tensors` are keyed as stored; `names` maps a name without prefix, in today's spelling, to the stored one."""
+
+    folder: Path
+    config: dict[str, Any]
+    tensors: TensorStore
+    names: dict[str, str]
+    tokenizer: TokenizerFacts
+    modules: Modules
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor by its name without prefix."""
+        return self.tensors.shapes[self.names[name]]
+
+    def require(self, key: str) -> Any:
+        """A field of config.json that must be there."""
+        if self.config.get(key) is None:
+            raise CheckpointError(f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs.")
+        return self.config[key]
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint folder. Raises `CheckpointError` where something is missing or damaged."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder. Expected a checkpoint with config.json and model.safetensors.")
+    modules = read_modules(folder)
+    config = read_json(modules.encoder / "config.json", dict)
+    tensors = open_tensors(modules.encoder)
+    return Checkpoint(
+        folder=folder,
+        config=config,
+        tensors=tensors,
+        names=_plain_names(tensors),
+        tokenizer=read_tokenizer(modules.encoder),
+        modules=modules,
+    )
+
+
+def _plain_names(tensors: TensorStore) -> dict[str, str]:
+    prefix = next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in tensors)), "")
+    plain = {}
+    for name in tensors:
+        short = name.removeprefix(prefix)
+        short = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", short)  # TensorFlow's spelling, in old conversions
+        short = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", short)
+        plain[short] = name
+    return plain

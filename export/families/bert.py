@@ -1,0 +1,124 @@
+"""BERT: post-norm blocks over learned absolute positions. multilingual-e5-small, LaBSE, rubert-mini and their kin."""
+
+from typing import Any
+
+import numpy as np
+from strizh.export.checkpoint import Checkpoint
+from strizh.export.families.heads import sequence_classifier
+from strizh.export.spec import Activation, EncoderSpec, Layer, Pooling, Positions
+from strizh.export.weights import Array, Source
+from strizh.runtime.errors import CheckpointError, UnsupportedModel
+
+NAME = "bert"
+POSITION_TABLE = "embeddings.position_embeddings.weight"
+# The pre-training heads, the pooler where pooling does not use it, and buffers of older transformers.
+IGNORED = (r"cls\..*", r"pooler\.dense\..*", r".*\.(position_ids|token_type_ids)", r"lm_head\..*", r"classifier\..*")
+
+_ACTIVATIONS = {
+    "gelu": Activation.GELU,
+    "gelu_new": Activation.GELU_TANH,
+    "gelu_pytorch_tanh": Activation.GELU_TANH,
+    "gelu_fast": Activation.GELU_TANH,
+    "silu": Activation.SILU,
+    "swish": Activation.SILU,
+    "relu": Activation.RELU,
+}
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    return checkpoint.config.get("model_type") == "bert"
+
+
+def describe(checkpoint: Checkpoint) -> EncoderSpec:
+    if POSITION_TABLE not in checkpoint.names:
+        raise CheckpointError(
+            f"{checkpoint.folder} calls itself a BERT but has no {POSITION_TABLE}: with random positions its vectors would "
+            "be noise. Expected the table, or rope_theta in config.json if the model is rotary."
+        )
+    kind = checkpoint.config.get("position_embedding_type", "absolute")
+    if kind != "absolute":
+        raise UnsupportedModel(f"position_embedding_type {kind!r} has no family; 'absolute' has. Export with --method trace.")
+    return EncoderSpec(
+        **geometry(checkpoint),
+        family=NAME,
+        positions=Positions.ABSOLUTE,
+        max_positions=int(checkpoint.require("max_position_embeddings")),
+        position_offset=0,
+        pad_token_id=pad_token_id(checkpoint),
+        layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
+        classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
+    )
+
+
+def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
+    return {
+        "embeddings.word": Source(("embeddings.word_embeddings.weight",)),
+        "embeddings.position": Source((POSITION_TABLE, *token_types(checkpoint)), add_first_row),
+        **encoder_sources(spec),
+        **head_sources(),
+    }
+
+
+def geometry(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The fields of a spec that every BERT-shaped config spells alike."""
+    hidden, heads = int(checkpoint.require("hidden_size")), int(checkpoint.require("num_attention_heads"))
+    act = str(checkpoint.config.get("hidden_act", "gelu"))
+    if hidden % heads:
+        raise CheckpointError(f"hidden_size {hidden} is no multiple of num_attention_heads {heads} in config.json.")
+    if act not in _ACTIVATIONS:
+        raise UnsupportedModel(f"hidden_act {act!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
+    if checkpoint.config.get("is_decoder"):
+        raise UnsupportedModel("config.json says is_decoder: true; strizh exports bidirectional encoders of this family.")
+    return {
+        "vocab_size": int(checkpoint.require("vocab_size")),
+        "hidden_size": hidden,
+        "num_heads": heads,
+        "num_kv_heads": heads,
+        "head_size": hidden // heads,
+        "intermediate_size": int(checkpoint.require("intermediate_size")),
+        "activation": _ACTIVATIONS[act],
+        "norm_eps": float(checkpoint.config.get("layer_norm_eps", 1e-12)),
+        "attention_scale": (hidden // heads) ** -0.5,
+    }
+
+
+def pad_token_id(checkpoint: Checkpoint) -> int:
+    """The tokenizer's pad id: config.json is wrong about it in several published checkpoints."""
+    found = checkpoint.tokenizer.pad_token_id
+    return int(checkpoint.config.get("pad_token_id") or 0) if found is None else found
+
+
+def token_types(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The token type table, whose first row every token of a single text gets."""
+    name = "embeddings.token_type_embeddings.weight"
+    return (name,) if name in checkpoint.names or checkpoint.config.get("type_vocab_size") else ()
+
+
+def add_first_row(table: Array, *rows: Array) -> Array:
+    """Fold the constant token type into a table that is added anyway."""
+    return sum((types[:1] for types in rows), start=np.asarray(table))
+
+
+def encoder_sources(spec: EncoderSpec) -> dict[str, Source]:
+    """Embedding norm and layers under stock BERT names."""
+    found = _pair("embeddings.norm", "embeddings.LayerNorm")
+    for index in range(len(spec.layers)):
+        slot, name = f"layers.{index}", f"encoder.layer.{index}"
+        for short, full in (("q", "query"), ("k", "key"), ("v", "value")):
+            found |= _pair(f"{slot}.attention.{short}", f"{name}.attention.self.{full}")
+        found |= _pair(f"{slot}.attention.o", f"{name}.attention.output.dense")
+        found |= _pair(f"{slot}.attention.norm", f"{name}.attention.output.LayerNorm")
+        found |= _pair(f"{slot}.mlp.up", f"{name}.intermediate.dense")
+        found |= _pair(f"{slot}.mlp.down", f"{name}.output.dense")
+        found |= _pair(f"{slot}.mlp.norm", f"{name}.output.LayerNorm")
+    return found
+
+
+def head_sources() -> dict[str, Source]:
+    """Pooler and classifier under stock BERT names."""
+    return _pair("pooler", "pooler.dense") | _pair("classifier.out", "classifier")
+
+
+def _pair(slot: str, name: str) -> dict[str, Source]:
+    return {f"{slot}.{part}": Source((f"{name}.{part}",)) for part in ("weight", "bias")}
+

@@ -1,0 +1,114 @@
+"""The tensors of a checkpoint, read one at a time: safetensors (one file or shards), or a torch `.bin`."""
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (gives NumPy the bfloat16 that safetensors asks for by name)
+import numpy as np
+from numpy.typing import NDArray
+from strizh.runtime.errors import CheckpointError, MissingExtra
+
+
+class TensorStore(Mapping[str, NDArray[Any]]):
+    """Names to arrays in the stored dtype. Nothing is read before it is asked for, and nothing is kept after."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], files: Mapping[str, Any], used: tuple[Path, ...]) -> None:
+        self.shapes = shapes
+        self.used = used  # the files that were opened
+        self._files = files
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        found: NDArray[Any] = self._files[name].get_tensor(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+def open_tensors(folder: Path, stem: str = "model") -> TensorStore:
+    """Open the weights of `folder`: `<stem>.safetensors`, its sharded index, or `pytorch_model.bin`.
+
+    Raises `CheckpointError` if there are none or if a file is damaged.
+    """
+    single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
+    if single.is_file():
+        return _open_safetensors((single,))
+    if index.is_file():
+        return _open_safetensors(tuple(folder / name for name in _shards(index)))
+    for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
+        if (folder / name).is_file():
+            path = folder / name
+            return _open_torch((path,) if path.suffix == ".bin" else tuple(folder / shard for shard in _shards(path)))
+    raise CheckpointError(
+        f"{folder} holds no weights: expected {single.name}, {index.name} or pytorch_model.bin. "
+        "Download the checkpoint again, with its weights."
+    )
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not an index of shards ({error!r}). Download it again.") from error
+    outside = [name for name in names if Path(name).name != name]
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if outside or missing:
+        raise CheckpointError(
+            f"{index} names shards that are not beside it: {', '.join(outside or missing)}. Download the missing files."
+        )
+    return names
+
+
+def _open_safetensors(paths: tuple[Path, ...]) -> TensorStore:
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    files: dict[str, Any] = {}
+    for path in paths:
+        try:
+            opened = safe_open(path, framework="np")
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is not a readable safetensors file ({error}). Download it again.") from error
+        for name in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
+            shapes[name] = tuple(opened.get_slice(name).get_shape())
+            files[name] = opened
+    return TensorStore(shapes, files, paths)
+
+
+class _Loaded:
+    """A torch state dict behind safetensors' `get_tensor`."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+
+    def get_tensor(self, name: str) -> NDArray[Any]:
+        import torch
+
+        tensor = self._state[name]
+        return np.asarray(tensor.float() if tensor.dtype is torch.bfloat16 else tensor)
+
+
+def _open_torch(paths: tuple[Path, ...]) -> TensorStore:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "trace", f"Reading {paths[0].name} (no safetensors beside it)") from error
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    files: dict[str, Any] = {}
+    for path in paths:
+        try:  # weights_only: a pickle from a model repository must not run code
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{path} cannot be read as plain weights ({reason}). Download it again.") from error
+        for name, tensor in state.items():
+            shapes[name] = tuple(tensor.shape)
+            files[name] = _Loaded(state)
+    return TensorStore(shapes, files, paths)

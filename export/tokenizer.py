@@ -1,0 +1,79 @@
+"""The checkpoint's tokenizer as one `tokenizer.json`, and the facts that the bundle needs of it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strizh.export.modules import read_json
+from strizh.runtime.errors import CheckpointError
+from tokenizers import Tokenizer
+
+_SLOW = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """`json` is the text of tokenizer.json; `max_length` is None where the checkpoint gives no real number."""
+
+    json: str
+    config: dict[str, Any]
+    vocab_size: int
+    pad_token_id: int | None
+    max_length: int | None
+
+
+def read_tokenizer(folder: Path) -> TokenizerFacts:
+    """Read `tokenizer.json`, or convert a slow-only tokenizer with transformers where that is installed."""
+    path = folder / "tokenizer.json"
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else _convert(folder)
+        tokenizer = Tokenizer.from_str(text)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the Rust library raises bare Exception
+        raise CheckpointError(f"{path} is not a tokenizer that can be read ({error}). Download it again.") from error
+    config_path = folder / "tokenizer_config.json"
+    config = read_json(config_path, dict) if config_path.is_file() else {}
+    limit = config.get("model_max_length")
+    real = isinstance(limit, int | float) and 0 < limit < 1_000_000  # transformers writes 1e30 for "no limit"
+    return TokenizerFacts(
+        json=text,
+        config={key: value for key, value in config.items() if key != "auto_map"},
+        vocab_size=tokenizer.get_vocab_size(with_added_tokens=True),
+        pad_token_id=_pad_token_id(tokenizer, config, folder / "special_tokens_map.json"),
+        max_length=int(limit) if real and limit is not None else None,
+    )
+
+
+def _pad_token_id(tokenizer: Tokenizer, config: dict[str, Any], special_map: Path) -> int | None:
+    specials = read_json(special_map, dict) if special_map.is_file() else {}
+    for source in (config, specials):
+        token = source.get("pad_token")
+        content = token.get("content") if isinstance(token, dict) else token
+        if content is not None and (found := tokenizer.token_to_id(content)) is not None:
+            return int(found)
+    return next((found for pad in ("<pad>", "[PAD]") if (found := tokenizer.token_to_id(pad)) is not None), None)
+
+
+def _convert(folder: Path) -> str:
+    present = [name for name in _SLOW if (folder / name).is_file()]
+    if not present:
+        raise CheckpointError(
+            f"{folder} holds no tokenizer: expected tokenizer.json. Download the checkpoint again, with its tokenizer."
+        )
+    command = (
+        f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    )
+    refusal = f"{folder} holds only a slow tokenizer ({', '.join(present)}), expected tokenizer.json. Convert it: {command}"
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise CheckpointError(refusal) from error
+    try:
+        converted = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        text = str(converted.backend_tokenizer.to_str())
+    except Exception as error:  # whatever transformers or its converters raise
+        raise CheckpointError(f"{refusal} (here that failed: {str(error).splitlines()[0]})") from error
+    json.loads(text)
+    return text
