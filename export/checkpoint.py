@@ -32,14 +32,18 @@ class Checkpoint:
     def require(self, key: str) -> Any:
         """A field of config.json that must be there."""
         if self.config.get(key) is None:
-            raise CheckpointError(f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs.")
+            raise CheckpointError(
+                f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs."
+            )
         return self.config[key]
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint folder. Raises `CheckpointError` where something is missing or damaged."""
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is not a folder. Expected a checkpoint with config.json and model.safetensors.")
+        raise CheckpointError(
+            f"{folder} is not a folder. Expected a checkpoint with config.json and model.safetensors."
+        )
     modules = read_modules(folder)
     config = read_json(modules.encoder / "config.json", dict)
     tensors = open_tensors(modules.encoder)

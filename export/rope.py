@@ -41,11 +41,15 @@ def parse_scaling(text: str) -> tuple[Scaling, float]:
 def rescale(spec: EncoderSpec, scaling: Scaling, factor: float) -> EncoderSpec:
     """The same encoder with every rotary layer scaled otherwise; raises if it has none."""
     if not any(layer.rope for layer in spec.layers):
-        raise UsageError(f"--rope-scaling is for rotary models; family {spec.family!r} has learned positions. Leave it out.")
+        raise UsageError(
+            f"--rope-scaling is for rotary models; family {spec.family!r} has learned positions. Leave it out."
+        )
     return dataclasses.replace(
         spec,
         layers=tuple(
-            dataclasses.replace(layer, rope=layer.rope and dataclasses.replace(layer.rope, scaling=scaling, factor=factor))
+            dataclasses.replace(
+                layer, rope=layer.rope and dataclasses.replace(layer.rope, scaling=scaling, factor=factor)
+            )
             for layer in spec.layers
         ),
     )

@@ -62,10 +62,10 @@ def _convert(folder: Path) -> str:
         raise CheckpointError(
             f"{folder} holds no tokenizer: expected tokenizer.json. Download the checkpoint again, with its tokenizer."
         )
-    command = (
-        f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    command = f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    refusal = (
+        f"{folder} holds only a slow tokenizer ({', '.join(present)}), expected tokenizer.json. Convert it: {command}"
     )
-    refusal = f"{folder} holds only a slow tokenizer ({', '.join(present)}), expected tokenizer.json. Convert it: {command}"
     try:
         from transformers import AutoTokenizer
     except ImportError as error:

@@ -37,7 +37,9 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         )
     kind = checkpoint.config.get("position_embedding_type", "absolute")
     if kind != "absolute":
-        raise UnsupportedModel(f"position_embedding_type {kind!r} has no family; 'absolute' has. Export with --method trace.")
+        raise UnsupportedModel(
+            f"position_embedding_type {kind!r} has no family; 'absolute' has. Export with --method trace."
+        )
     return EncoderSpec(
         **geometry(checkpoint),
         family=NAME,
@@ -68,7 +70,9 @@ def geometry(checkpoint: Checkpoint) -> dict[str, Any]:
     if act not in _ACTIVATIONS:
         raise UnsupportedModel(f"hidden_act {act!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
     if checkpoint.config.get("is_decoder"):
-        raise UnsupportedModel("config.json says is_decoder: true; strizh exports bidirectional encoders of this family.")
+        raise UnsupportedModel(
+            "config.json says is_decoder: true; strizh exports bidirectional encoders of this family."
+        )
     return {
         "vocab_size": int(checkpoint.require("vocab_size")),
         "hidden_size": hidden,
@@ -121,4 +125,3 @@ def head_sources() -> dict[str, Source]:
 
 def _pair(slot: str, name: str) -> dict[str, Source]:
     return {f"{slot}.{part}": Source((f"{name}.{part}",)) for part in ("weight", "bias")}
-

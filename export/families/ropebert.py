@@ -61,5 +61,7 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 def _pooler_type(checkpoint: Checkpoint) -> str:
     kind = str(checkpoint.config.get("pooler_type") or "mean")
     if kind not in ("mean", "first_token_transform"):
-        raise CheckpointError(f"config.json has pooler_type {kind!r}; RoPEBert knows 'mean' and 'first_token_transform'.")
+        raise CheckpointError(
+            f"config.json has pooler_type {kind!r}; RoPEBert knows 'mean' and 'first_token_transform'."
+        )
     return kind

@@ -1,0 +1,1 @@
+"""Pieces of graph that the padded targets share."""

@@ -1,0 +1,37 @@
+"""Token and position embeddings of a padded batch."""
+
+from strizh.export.graph import INT64, Graph
+from strizh.export.parts.linear import norm
+from strizh.export.spec import EncoderSpec, Positions
+
+
+def sequence_length(g: Graph) -> str:
+    """Padded length of the batch, int64 [1]."""
+    return str(g.node("Slice", g.node("Shape", "input_ids"), *(g.constant([value], "int64") for value in (1, 2, 0))))
+
+
+def counted(g: Graph, length: str) -> str:
+    """0, 1 ... length - 1, int64 [sequence]."""
+    scalar = g.node("Squeeze", length, g.constant([0], "int64"))
+    return str(g.node("Range", g.constant(0, "int64"), scalar, g.constant(1, "int64")))
+
+
+def embeddings(g: Graph, spec: EncoderSpec) -> str:
+    """[batch, sequence, hidden_size], normalised where the spec says so."""
+    with g.scope("embeddings"):
+        x = g.node("Gather", g.weight("embeddings.word"), "input_ids", axis=0)
+        rows = _position_rows(g, spec)
+        if rows:
+            x = g.node("Add", x, g.node("Gather", g.weight("embeddings.position"), rows, axis=0))
+        return norm(g, spec, x, "embeddings.norm") if spec.embedding_norm else str(x)
+
+
+def _position_rows(g: Graph, spec: EncoderSpec) -> str | None:
+    if spec.positions is Positions.ABSOLUTE:
+        return counted(g, sequence_length(g))
+    if spec.positions is not Positions.ABSOLUTE_BY_ID:
+        return None
+    pad = g.constant(spec.pad_token_id, "int64")
+    real = g.node("Cast", g.node("Not", g.node("Equal", "input_ids", pad)), to=INT64)
+    count = g.node("CumSum", real, g.constant(1, "int64"))
+    return str(g.node("Add", g.node("Mul", count, real), pad))

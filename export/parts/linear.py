@@ -1,0 +1,45 @@
+"""Linear layers and norms."""
+
+import numpy as np
+from strizh.export.graph import Graph
+from strizh.export.spec import EncoderSpec, Norm
+from strizh.export.weights import Array
+
+
+def transposed(weight: Array) -> Array:
+    """[out_features, in_features] as checkpoints store it to [in_features, out_features] as MatMul reads it."""
+    return np.ascontiguousarray(weight.T)
+
+
+def linear(g: Graph, x: str, slot: str, bias: bool = True) -> str:
+    """x @ weight.T + bias over the last axis."""
+    product = g.node("MatMul", x, g.weight(f"{slot}.weight", transposed))
+    return str(g.node("Add", product, g.weight(f"{slot}.bias")) if bias else product)
+
+
+def norm(g: Graph, spec: EncoderSpec, x: str, slot: str) -> str:
+    """The spec's norm over the last axis, float32."""
+    weight = g.weight(f"{slot}.weight")
+    if spec.norm is Norm.LAYER:
+        bias = [g.weight(f"{slot}.bias")] if spec.norm_bias else []
+        return str(g.node("LayerNormalization", x, weight, *bias, axis=-1, epsilon=spec.norm_eps))
+    square = g.node("ReduceMean", g.node("Mul", x, x), axes=[-1], keepdims=1)
+    root = g.node("Sqrt", g.node("Add", square, g.constant(spec.norm_eps)))
+    return str(g.node("Mul", g.node("Div", x, root), weight))
+
+
+def activation(g: Graph, spec: EncoderSpec, x: str) -> str:
+    """The feed-forward's activation, in operators of opset 17."""
+    match spec.activation:
+        case "gelu":  # the form that ONNX Runtime and OpenVINO fuse into one kernel
+            erf = g.node("Erf", g.node("Div", x, g.constant(np.sqrt(np.float32(2)))))
+            return str(g.node("Mul", g.node("Mul", x, g.node("Add", erf, g.constant(1.0))), g.constant(0.5)))
+        case "gelu_tanh":
+            cube = g.node("Mul", g.node("Mul", g.node("Mul", x, x), x), g.constant(0.044715))
+            inner = g.node("Mul", g.node("Add", x, cube), g.constant(np.sqrt(2 / np.pi)))
+            tanh = g.node("Add", g.node("Tanh", inner), g.constant(1.0))
+            return str(g.node("Mul", g.node("Mul", x, tanh), g.constant(0.5)))
+        case "silu":
+            return str(g.node("Mul", x, g.node("Sigmoid", x)))
+        case _:
+            return str(g.node("Relu", x))
