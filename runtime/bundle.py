@@ -7,14 +7,21 @@ executed, every path stays inside the folder, and a file that the manifest does 
 import dataclasses
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from strizh.runtime import containment, strict_json
 from strizh.runtime.errors import BundleError
 
 MANIFEST = "strizh.json"
+TOKENIZER = "tokenizer.json"
 FORMAT_VERSION = 1
+_OLDEST_FORMAT = 1
+_MAX_MANIFEST_BYTES = 64 << 20  # a million times what a manifest needs would only be an attack on memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,11 @@ class File:
 
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "File":
+        """Size and hash of a file on disk."""
+        return cls(path.stat().st_size, sha256(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,11 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything the runtime needs to know, and the proof that came with it."""
+    """Everything the runtime needs to know, and the proof that came with it.
+
+    Making one checks every field, so that neither a reader nor a writer can hold a wrong one: `BundleError` lists all
+    that is wrong.
+    """
 
     name: str
     source: str
@@ -59,8 +75,64 @@ class Manifest:
     producer: str = ""
     format_version: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        if problems := list(_problems(self)):
+            raise BundleError(f"{MANIFEST} is wrong: {'; '.join(problems)}. Export the bundle again")
+
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2) + "\n"
+        """The text of `strizh.json`."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """Every rule that the types alone do not hold."""
+    for name in ("dimension", "max_length"):
+        if not 0 < getattr(manifest, name) < 2**31:
+            yield f"{name} is {getattr(manifest, name)}, expected a positive 32-bit number"
+    if manifest.default_prompt_name is not None and manifest.default_prompt_name not in manifest.prompts:
+        yield f"default_prompt_name {manifest.default_prompt_name!r} is not one of the prompts"
+    if TOKENIZER not in manifest.files:
+        yield f"files lacks {TOKENIZER}"
+    if not manifest.variants:
+        yield "variants is empty"
+    for name, file in manifest.files.items():
+        if problem := containment.problem_with(name):
+            yield f"the file name {name!r} {problem}"
+        if file.size < 0 or not re.fullmatch("[0-9a-f]{64}", file.sha256):
+            yield f"files[{name!r}] has no proper size and SHA-256"
+    for name, variant in manifest.variants.items():
+        for file_name in (variant.file, *variant.data, *filter(None, [variant.classifier])):
+            if file_name not in manifest.files:
+                yield f"variant {name!r} needs {file_name!r}, which files does not list"
+        if variant.classifier and not manifest.labels:
+            yield f"variant {name!r} has a classifier, but there are no labels"
+
+
+class Bundle:
+    """A bundle's folder with its checked manifest; the one door to its files."""
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
+
+    def path(self, name: str) -> Path:
+        """Path of a file that the manifest vouches for: inside the folder and of the stated size; `BundleError`."""
+        path, size = containment.resolve(self.folder, name), self.manifest.files[name].size
+        if (actual := path.stat().st_size) != size:
+            raise BundleError(
+                f"bundle '{self.folder.name}': {name} has {actual} bytes, the manifest says {size}: "
+                "it was cut off or replaced. Copy or export the bundle again"
+            )
+        return path
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Hash these files; `BundleError` names the first whose SHA-256 is not the manifest's."""
+        for name in names:
+            if sha256(self.path(name)) != self.manifest.files[name].sha256:
+                raise BundleError(
+                    f"bundle '{self.folder.name}': {name} is not the file that was exported (its SHA-256 differs). "
+                    "Copy or export the bundle again"
+                )
 
 
 def sha256(path: Path) -> str:
@@ -69,6 +141,32 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_manifest(bundle: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """Read and check `strizh.json`; raises `BundleError`. Does not open any other file."""
-    raise BundleError("not written yet")
+    if not folder.is_dir():
+        raise BundleError(f"'{folder}' is not a folder, expected a bundle written by `strizh export`")
+    if not (folder / MANIFEST).exists():
+        raise BundleError(f"'{folder}' holds no {MANIFEST}, so it is not a bundle. Make one with `strizh export`")
+    path = containment.resolve(folder, MANIFEST)
+    if path.stat().st_size > _MAX_MANIFEST_BYTES:
+        raise BundleError(f"bundle '{folder.name}': {MANIFEST} is larger than 64 MiB. Do not use this bundle")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"bundle '{folder.name}': {MANIFEST} cannot be read ({error}). Export it again") from None
+    at = f"bundle '{folder.name}': {MANIFEST}"
+    data = strict_json.parse(text, at)
+    _check_format(data, folder.name)
+    return strict_json.build(Manifest, data, at)
+
+
+def _check_format(data: Any, name: str) -> None:
+    """First of all: a newer format may have any other key."""
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if type(version) is not int:
+        raise BundleError(f"bundle '{name}': {MANIFEST} has no format_version, so it is not a bundle of strizh")
+    if not _OLDEST_FORMAT <= version <= FORMAT_VERSION:
+        advice = "Upgrade strizh" if version > FORMAT_VERSION else "Export it again"
+        raise BundleError(
+            f"bundle '{name}' has format {version}, this runtime reads {_OLDEST_FORMAT} to {FORMAT_VERSION}. {advice}"
+        )

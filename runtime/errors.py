@@ -34,3 +34,7 @@ class MissingExtra(Error):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install 'strizh[{extra}]'")
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the bundle's limit and lost their last tokens; the message counts both."""

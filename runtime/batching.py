@@ -1,0 +1,98 @@
+"""Batches without padding, cut by a budget of tokens so that memory has a ceiling."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from strizh.runtime.errors import UsageError
+
+Int32 = NDArray[np.int32]
+Rows = NDArray[np.intp]
+
+DEFAULT_MAX_BATCH_TOKENS = 8192
+# Attention of a padded graph keeps batch x heads x longest^2 scores. With the default budget the ceiling is 2^24 cells:
+# one text of 4096 tokens, or 4 of 2048, or 16 of 1024; 64 MiB a head in float32, about what one text of 4096 tokens
+# takes anyway. Longer texts need a graph whose attention is not quadratic in memory, which the cpu variants are.
+_CELLS_PER_TOKEN = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """Texts in one row: text `i` is `input_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`. No padding, no mask.
+
+    `input_ids` is int32 [total_tokens], `cu_seqlens` (cumulative lengths) is int32 [batch + 1] and starts with 0.
+    """
+
+    input_ids: Int32
+    cu_seqlens: Int32
+
+    @classmethod
+    def pack(cls, texts: Iterable[Iterable[int]]) -> "PackedBatch":
+        """Pack lists of token ids."""
+        rows = [np.asarray(ids, np.int32) for ids in texts]
+        ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
+        return cls(np.concatenate([np.empty(0, np.int32), *rows]), ends)
+
+    def __len__(self) -> int:
+        return len(self.cu_seqlens) - 1
+
+    @property
+    def lengths(self) -> Int32:
+        """Tokens of each text, int32 [batch]."""
+        return np.diff(self.cu_seqlens)
+
+    def take(self, rows: Rows) -> "PackedBatch":
+        """These texts, in this order."""
+        starts = self.cu_seqlens
+        return PackedBatch.pack(self.input_ids[starts[row] : starts[row + 1]] for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one batch may hold: `max_tokens`, padding counted if `padded`, and then batch x longest^2 as well."""
+
+    max_tokens: int
+    padded: bool
+
+    @property
+    def max_cells(self) -> int:
+        """Ceiling of batch x longest^2 for padded graphs: 2^24 with the default budget of 8192 tokens."""
+        return _CELLS_PER_TOKEN * self.max_tokens
+
+    def cut(self, lengths: Int32) -> Iterator[Rows]:
+        """Row numbers of each batch, longest texts first; rows without a token are in none.
+
+        Texts of a batch are neighbours in length, so a padded batch has little padding. A text that fits no batch is
+        a `UsageError`.
+        """
+        order = np.argsort(-lengths, kind="stable")
+        order = order[lengths[order] > 0]
+        if len(order):
+            self._check_longest(int(lengths[order[0]]))
+        start, tokens = 0, 0
+        for end, row in enumerate(order):
+            tokens += int(lengths[row])
+            if end > start and not self._fits(end + 1 - start, int(lengths[order[start]]), tokens):
+                yield order[start:end]
+                start, tokens = end, int(lengths[row])
+        if start < len(order):
+            yield order[start:]
+
+    def _fits(self, count: int, longest: int, tokens: int) -> bool:
+        if not self.padded:
+            return tokens <= self.max_tokens
+        return count * longest <= self.max_tokens and count * longest * longest <= self.max_cells
+
+    def _check_longest(self, longest: int) -> None:
+        if longest > self.max_tokens:
+            raise UsageError(
+                f"a text has {longest} tokens, one batch may hold {self.max_tokens}. "
+                f"Load the bundle with max_batch_tokens={longest} or more"
+            )
+        if self.padded and longest * longest > self.max_cells:
+            raise UsageError(
+                f"a text has {longest} tokens, and the attention of this padded variant would need "
+                f"{longest * longest * 4 >> 20} MiB a head. Export and load a cpu variant (cpu-bf16, cpu-fp32), whose "
+                f"memory is linear in tokens, or raise max_batch_tokens to {-(-longest * longest // _CELLS_PER_TOKEN)}"
+            )

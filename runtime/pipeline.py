@@ -1,0 +1,88 @@
+"""Texts to vectors in constant memory: windows of texts are tokenized ahead, cut into batches, run, put in order."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from strizh.runtime.batching import Budget
+from strizh.runtime.sessions.session import Session
+from strizh.runtime.tokenization import Overflow, Tokenized, Tokenizer
+from strizh.runtime.vectors import Float32, mean_of_windows
+
+# A window is what is sorted by length together. 16 batches leave little padding (a batch spans a 16th of the
+# lengths); 4 characters a token is a usual figure, and a wrong one only makes windows smaller or larger.
+_BATCHES_A_WINDOW = 16
+_CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of consecutive texts, float32 [n, dim], in the caller's order.
+
+    `tokens` went through the model; `truncated` texts were longer than the limit, and `dropped` of their tokens were
+    cut off (none with overflow="split").
+    """
+
+    embeddings: Float32
+    tokens: int
+    truncated: int
+    dropped: int
+
+    def with_embeddings(self, embeddings: Float32) -> "Encoded":
+        """The same counts with other vectors."""
+        return replace(self, embeddings=embeddings)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One tokenizer, one session and the budget of a batch."""
+
+    tokenizer: Tokenizer
+    session: Session
+    max_batch_tokens: int
+    width: int
+
+    def stream(self, texts: Iterable[str], prompt: str, overflow: Overflow) -> Iterator[Encoded]:
+        """Results of consecutive windows of texts. The next window is tokenized while this one is computed.
+
+        `texts` is read in the caller's thread and only one window ahead, so it may be endless.
+        """
+        windows = self._windows(texts)
+        current = next(windows, None)
+        upcoming = next(windows, None)
+        if current is None:
+            return
+        if upcoming is None:  # a query should not pay for a thread
+            yield self._compute(self.tokenizer.tokenize(current, prompt, overflow))
+            return
+        with ThreadPoolExecutor(1, "strizh-tokenizer") as worker:
+            ready = worker.submit(self.tokenizer.tokenize, current, prompt, overflow)
+            while upcoming is not None:
+                following = worker.submit(self.tokenizer.tokenize, upcoming, prompt, overflow)
+                yield self._compute(ready.result())
+                ready, upcoming = following, next(windows, None)
+            yield self._compute(ready.result())
+
+    def _windows(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """Consecutive texts, cut by their characters: the tokens are not known yet."""
+        limit = _BATCHES_A_WINDOW * _CHARACTERS_A_TOKEN * self.max_batch_tokens
+        window: list[str] = []
+        characters = 0
+        for text in texts:
+            window.append(text)
+            characters += 16 + len(text) if isinstance(text, str) else 16  # others are refused by the tokenizer
+            if characters >= limit:
+                yield window
+                window, characters = [], 0
+        if window:
+            yield window
+
+    def _compute(self, window: Tokenized) -> Encoded:
+        lengths = window.rows.lengths
+        vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
+        for rows in Budget(self.max_batch_tokens, self.session.padded).cut(lengths):
+            vectors[rows] = self.session.run(window.rows.take(rows))
+        if len(lengths) > window.texts:
+            vectors = mean_of_windows(vectors, lengths, window.owner, window.texts)
+        return Encoded(vectors, len(window.rows.input_ids), window.truncated, window.dropped)

@@ -1,0 +1,101 @@
+"""From a variant of a bundle to an open session: options, the operator library, and the check of inputs and outputs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from strizh.kernels import library_path
+from strizh.runtime.bundle import Bundle, Variant
+from strizh.runtime.errors import BundleError, DeviceError
+from strizh.runtime.sessions import packed, padded
+from strizh.runtime.sessions.session import Session, one_line
+
+PACKED_TARGETS = ("cpu",)
+
+
+def open_session(
+    bundle: Bundle, name: str, file: str, *, output: str, width: int, threads: int, providers: Sequence[str]
+) -> Session:
+    """Open a graph of variant `name` (`file` is its encoder or its classifier) for one `output` of `width` columns.
+
+    The files are hashed beside the loading, which needs the same bytes: on two cores that costs almost no time, and
+    nothing is returned before the hashes agree. `BundleError` for a bad file, `DeviceError` for a bad machine.
+    """
+    variant = bundle.manifest.variants[name]
+    graph = bundle.path(file)
+    with ThreadPoolExecutor(1, "strizh-hash") as hashing:
+        intact = hashing.submit(bundle.verify, (file, *variant.data))
+        try:
+            session = _create(graph, variant, name, threads, providers)
+        except BundleError:
+            intact.result()  # "cut off" or "replaced" says more than what the parser stumbled over
+            raise
+        intact.result()
+    _check_providers(session, providers, name)
+    inputs = packed.INPUTS if variant.target in PACKED_TARGETS else padded.INPUTS
+    _check_signature(session, name, inputs, output, width)
+    if variant.target in PACKED_TARGETS:
+        return packed.PackedSession(session, variant=name, output=output, width=width)
+    pad = bundle.manifest.spec.get("pad_token_id")
+    pad_token_id = pad if isinstance(pad, int) else 0
+    return padded.PaddedSession(session, variant=name, output=output, width=width, pad_token_id=pad_token_id)
+
+
+def _create(graph: Path, variant: Variant, name: str, threads: int, providers: Sequence[str]) -> Any:
+    options = _options(threads)
+    if variant.target in PACKED_TARGETS:
+        _register_operators(options, name)
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=list(providers))
+    except Exception as error:  # pybind classes without a common base of their own
+        raise BundleError(
+            f"{graph.name} is not a graph that ONNX Runtime {onnxruntime.__version__} can run: {one_line(error)}. "
+            "Check the bundle with `strizh verify`, or export it again"
+        ) from None
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
+    options.enable_mem_pattern = False  # a plan for every new shape would be kept for ever
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _register_operators(options: Any, name: str) -> None:
+    library = library_path()
+    if library is None:
+        raise DeviceError(
+            f"{name} needs strizh's operator library, which this installation lacks (it had no C++ compiler). "
+            "Install a compiler and strizh again, or load variant='portable-fp32'"
+        )
+    try:
+        options.register_custom_ops_library(str(library))
+    except Exception as error:
+        raise DeviceError(f"{name}: the operator library cannot be loaded: {one_line(error)}. Reinstall it") from None
+
+
+def _check_providers(session: Any, providers: Sequence[str], name: str) -> None:
+    missing = [provider for provider in providers if provider not in session.get_providers()]
+    if missing:
+        raise DeviceError(
+            f"{name}: ONNX Runtime could not start {', '.join(missing)} and fell back to "
+            f"{', '.join(session.get_providers())}. See `strizh doctor`"
+        )
+
+
+def _check_signature(session: Any, name: str, inputs: dict[str, str], output: str, width: int) -> None:
+    found = {node.name: node.type for node in session.get_inputs()}
+    outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
+    if found != inputs:
+        raise BundleError(f"variant {name} takes {found}, expected {inputs}. Export the bundle again")
+    kind, shape = outputs.get(output, ("", []))
+    if kind != "tensor(float)" or len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != width):
+        raise BundleError(
+            f"variant {name} gives {sorted(outputs)}, expected {output} as float32 [batch, {width}], "
+            f"found {kind or 'none'} {shape}. Export the bundle again"
+        )

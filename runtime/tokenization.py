@@ -1,0 +1,138 @@
+"""Texts to token ids with the Rust tokenizer of `tokenizer.json`. Padding is never enabled: batches are packed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.errors import BundleError, UsageError
+from tokenizers import Tokenizer as RustTokenizer
+
+Overflow = Literal["warn", "error", "split"]
+_CHUNK = 256  # texts tokenized at a time: the Rust objects of a token are 30 times larger than its id
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """Token rows of some texts, in order.
+
+    `owner` is int32 [rows]: the text that a row belongs to (with overflow="split" a long text has several rows).
+    `truncated` counts the texts that were longer than the limit, `dropped` the tokens that were cut off them.
+    """
+
+    rows: PackedBatch
+    owner: NDArray[np.int32]
+    texts: int
+    truncated: int
+    dropped: int
+
+
+class Tokenizer:
+    """`tokenizer.json` with the bundle's length limit."""
+
+    def __init__(self, path: Path, max_length: int) -> None:
+        self.max_length = max_length
+        try:
+            self._rust = RustTokenizer.from_file(str(path))
+            special = self._rust.num_special_tokens_to_add(False)
+            if special >= max_length:
+                raise ValueError(f"it adds {special} special tokens and max_length is {max_length}")
+            side = (self._rust.truncation or {}).get("direction", "right")
+            self._rust.enable_truncation(max_length, direction=side)
+            self._rust.no_padding()
+        except Exception as error:  # the Rust side raises bare Exception
+            raise BundleError(f"{path.name} cannot be used: {_line(error)}. Export the bundle again") from None
+        _keep_quiet_when_forked()
+
+    def tokenize(self, texts: Sequence[str], prompt: str = "", overflow: Overflow = "warn") -> Tokenized:
+        """Token ids of `prompt + text`, special tokens included, no row above `max_length`.
+
+        `overflow`: "warn" keeps the first `max_length` tokens and counts, "split" gives every window of a long text
+        as a row of its own, "error" raises. `UsageError` for what is no text.
+        """
+        if overflow not in get_args(Overflow):
+            raise UsageError(f"overflow is {overflow!r}, expected 'warn', 'error' or 'split'")
+        ids: list[list[int]] = []
+        owner: list[int] = []
+        truncated = dropped = 0
+        for start in range(0, len(texts), _CHUNK):
+            for index, encoding in enumerate(self._encode(texts[start : start + _CHUNK], start, prompt), start):
+                windows = encoding.overflowing
+                if windows:
+                    truncated += 1
+                    dropped += 0 if overflow == "split" else sum(len(window) for window in windows)
+                    if overflow == "error":
+                        self._refuse_long(index, len(encoding) + sum(len(window) for window in windows))
+                rows = [encoding, *windows] if overflow == "split" else [encoding]
+                ids.extend(row.ids for row in rows)
+                owner.extend([index] * len(rows))
+        ends = np.zeros(len(ids) + 1, np.int32)
+        np.cumsum([len(row) for row in ids], out=ends[1:])
+        packed = np.fromiter(chain.from_iterable(ids), np.int32, count=int(ends[-1]))
+        return Tokenized(PackedBatch(packed, ends), np.array(owner, np.int32), len(texts), truncated, dropped)
+
+    def _encode(self, texts: Sequence[str], start: int, prompt: str) -> list[Any]:
+        try:
+            full = [prompt + text for text in texts] if prompt else list(texts)
+            return self._rust.encode_batch_fast(full)  # type: ignore[no-any-return]
+        except (TypeError, UnicodeEncodeError):
+            for index, text in enumerate(texts, start):
+                _check_text(text, index)
+            _check_text(prompt, "prompt")
+            raise
+
+    def _refuse_long(self, index: int, tokens: int) -> None:
+        raise UsageError(
+            f"text {index} has about {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
+            "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it"
+        )
+
+
+def _check_text(text: object, where: int | str) -> None:
+    """`UsageError` if this is the text that the tokenizer refused."""
+    place = f"text {where}" if isinstance(where, int) else "the prompt"
+    if not isinstance(text, str):
+        raise UsageError(f"{place} is a {type(text).__name__}, expected a string. Decode or convert it first")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{place} holds the lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is no "
+            "Unicode text. Repair it, for example with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        ) from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+_fork_hooks_set = False
+
+
+def _keep_quiet_when_forked() -> None:
+    """Make a forked child tokenize serially, without the warning that the Rust library prints for it.
+
+    Its thread pool does not live through a fork; it notices by itself unless TOKENIZERS_PARALLELISM says what to do,
+    and then prints three lines to stderr. So the variable is set for the child, and only there, if nobody has set it.
+    """
+    global _fork_hooks_set
+    if _fork_hooks_set or not hasattr(os, "register_at_fork"):
+        return
+    _fork_hooks_set = True
+    name, ours = "TOKENIZERS_PARALLELISM", False
+
+    def before() -> None:
+        nonlocal ours
+        if ours := name not in os.environ:
+            os.environ[name] = "false"
+
+    def after_in_parent() -> None:
+        if ours:
+            os.environ.pop(name, None)
+
+    os.register_at_fork(before=before, after_in_parent=after_in_parent)
