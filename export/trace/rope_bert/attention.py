@@ -1,11 +1,10 @@
 """Self-attention with rotary positions, eager and sdpa."""
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import dropout, scaled_dot_product_attention
-
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.export.trace.rope_bert.rotary import rotate
+from torch import Tensor, nn
+from torch.nn.functional import dropout, scaled_dot_product_attention
 
 
 def additive_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -16,7 +15,7 @@ def additive_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     return (1 - attention_mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
 
 
-class RoPEBertSelfAttention(nn.Module):  # type: ignore[misc]
+class RoPEBertSelfAttention(nn.Module):
     """Scaled dot-product attention over all positions; queries and keys are rotated, values are not."""
 
     def __init__(self, config: RoPEBertConfig) -> None:

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from strizh.export.spec import Pooling, Rope, Scaling
 from strizh.runtime.errors import UsageError
+from transformers import PreTrainedConfig
 
 POOLERS = (Pooling.MEAN, Pooling.FIRST_TOKEN_TRANSFORM)
 SCALINGS = (Scaling.NONE, Scaling.LINEAR, Scaling.DYNAMIC)
 NTK_LENGTHS = ("batch", "text")
 
 
-class RoPEBertConfig(PreTrainedConfig):  # type: ignore[misc]
+class RoPEBertConfig(PreTrainedConfig):
     """Sizes are counts of elements, lengths are tokens.
 
     `rope_parameters` is the one place of the rotary settings, in transformers 5's form

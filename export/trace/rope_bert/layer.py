@@ -1,13 +1,12 @@
 """One encoder layer and the embeddings below the first, with BERT's names and BERT's norm after each residual."""
 
+from strizh.export.trace.rope_bert.attention import RoPEBertSelfAttention
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from strizh.export.trace.rope_bert.attention import RoPEBertSelfAttention
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
 
-
-class RoPEBertEmbeddings(nn.Module):  # type: ignore[misc]
+class RoPEBertEmbeddings(nn.Module):
     """Words and segments, no positions."""
 
     def __init__(self, config: RoPEBertConfig) -> None:
@@ -26,7 +25,7 @@ class RoPEBertEmbeddings(nn.Module):  # type: ignore[misc]
         return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + types))
 
 
-class ResidualOutput(nn.Module):  # type: ignore[misc]
+class ResidualOutput(nn.Module):
     """Linear, then the residual, then the norm."""
 
     def __init__(self, config: RoPEBertConfig, in_features: int) -> None:
@@ -39,7 +38,7 @@ class ResidualOutput(nn.Module):  # type: ignore[misc]
         return self.LayerNorm(self.dropout(self.dense(states)) + residual)
 
 
-class RoPEBertAttention(nn.Module):  # type: ignore[misc]
+class RoPEBertAttention(nn.Module):
     def __init__(self, config: RoPEBertConfig) -> None:
         super().__init__()
         self.self = RoPEBertSelfAttention(config)
@@ -49,7 +48,7 @@ class RoPEBertAttention(nn.Module):  # type: ignore[misc]
         return self.output(self.self(hidden, mask, cos, sin), hidden)
 
 
-class RoPEBertIntermediate(nn.Module):  # type: ignore[misc]
+class RoPEBertIntermediate(nn.Module):
     def __init__(self, config: RoPEBertConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
@@ -59,7 +58,7 @@ class RoPEBertIntermediate(nn.Module):  # type: ignore[misc]
         return self.activation(self.dense(hidden))
 
 
-class RoPEBertLayer(nn.Module):  # type: ignore[misc]
+class RoPEBertLayer(nn.Module):
     """Attention and feed-forward."""
 
     def __init__(self, config: RoPEBertConfig) -> None:

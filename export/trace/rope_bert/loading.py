@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.runtime.errors import CheckpointError
+from transformers import PreTrainedModel
 
 # Parts above the encoder. A checkpoint may come without them, because they are what fine-tuning adds.
 HEADS = ("cls.", "classifier.", "pooler.", "bert.pooler.")
 
 
-class RoPEBertPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class RoPEBertPreTrainedModel(PreTrainedModel):
     """What the three models share: the config, the names of the published tensors, and a strict `from_pretrained`."""
 
     config_class = RoPEBertConfig

@@ -1,16 +1,15 @@
 """`RoPEBertForMaskedLM`: the class that the published checkpoints were saved from."""
 
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
+from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
+from strizh.export.trace.rope_bert.model import RoPEBertModel
 from torch import Tensor, nn, zeros
 from torch.nn.functional import cross_entropy, linear
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import MaskedLMOutput
 
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
-from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
-from strizh.export.trace.rope_bert.model import RoPEBertModel
 
-
-class PredictionTransform(nn.Module):  # type: ignore[misc]
+class PredictionTransform(nn.Module):
     """Dense, activation, norm."""
 
     def __init__(self, config: RoPEBertConfig) -> None:
@@ -23,7 +22,7 @@ class PredictionTransform(nn.Module):  # type: ignore[misc]
         return self.LayerNorm(self.activation(self.dense(hidden)))
 
 
-class Predictions(nn.Module):  # type: ignore[misc]
+class Predictions(nn.Module):
     """Scores over the vocabulary. The decoder is the word embedding itself, so it has no tensor of its own."""
 
     def __init__(self, config: RoPEBertConfig) -> None:
@@ -35,7 +34,7 @@ class Predictions(nn.Module):  # type: ignore[misc]
         return linear(self.transform(hidden), word_embeddings, self.bias)
 
 
-class MaskedLMHead(nn.Module):  # type: ignore[misc]
+class MaskedLMHead(nn.Module):
     """Gives the tensors their published names, `cls.predictions.*`."""
 
     def __init__(self, config: RoPEBertConfig) -> None:

@@ -1,12 +1,11 @@
 """From token vectors to the vector of the text: `pooler_output`, never normalised."""
 
 import torch
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from torch import Tensor, nn
 
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
 
-
-class MeanPooler(nn.Module):  # type: ignore[misc]
+class MeanPooler(nn.Module):
     """Mean of the attended tokens, special ones included; a text without tokens gives zeros."""
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
@@ -15,7 +14,7 @@ class MeanPooler(nn.Module):  # type: ignore[misc]
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
-class FirstTokenPooler(nn.Module):  # type: ignore[misc]
+class FirstTokenPooler(nn.Module):
     """BERT's own: tanh(dense(first token))."""
 
     def __init__(self, config: RoPEBertConfig) -> None:

@@ -7,6 +7,10 @@ BertConfig. The models are registered for RoPEBertConfig, and whatever is regist
 
 from typing import Any
 
+from strizh.export.trace.rope_bert.classifier import RoPEBertForSequenceClassification
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
+from strizh.export.trace.rope_bert.masked_lm import RoPEBertForMaskedLM
+from strizh.export.trace.rope_bert.model import RoPEBertModel
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -14,11 +18,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
 )
-
-from strizh.export.trace.rope_bert.classifier import RoPEBertForSequenceClassification
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
-from strizh.export.trace.rope_bert.masked_lm import RoPEBertForMaskedLM
-from strizh.export.trace.rope_bert.model import RoPEBertModel
 
 
 def is_rope_bert(config: dict[str, Any]) -> bool:
@@ -28,7 +27,7 @@ def is_rope_bert(config: dict[str, Any]) -> bool:
     return named or bool(config.get("rope_theta") or config.get("rope_parameters") or config.get("rope_scaling"))
 
 
-class BertOrRoPEBertConfig(BertConfig):  # type: ignore[misc]
+class BertOrRoPEBertConfig(BertConfig):
     """Never instantiated: `from_dict` and the call give a BertConfig or a RoPEBertConfig."""
 
     def __new__(cls, **fields: Any) -> Any:

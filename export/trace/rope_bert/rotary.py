@@ -6,9 +6,8 @@ on the meta device, and a traced graph is right on both sides of the trained len
 """
 
 import torch
-from torch import Tensor
-
 from strizh.export.spec import Rope, Scaling
+from torch import Tensor
 
 
 def inverse_frequencies(rope: Rope, length: Tensor) -> Tensor:

@@ -80,9 +80,7 @@ def test_registering_twice_is_registering_once(found):
     assert found["registry after another"] == found["registry after register"]
 
 
-@pytest.mark.parametrize(
-    "how", ["rope", "rope, remote code refused", "rope, remote code allowed", "rope, saved again"]
-)
+@pytest.mark.parametrize("how", ["rope", "rope, remote code refused", "rope, remote code allowed", "rope, saved again"])
 def test_rope_bert_loads_with_our_classes(how, found):
     assert found[how] == ROPE
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from strizh.export.trace import RoPEBertConfig, RoPEBertModel
 from strizh.runtime.errors import UsageError
 
