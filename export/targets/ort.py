@@ -70,19 +70,11 @@ def _layer(
 def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: _Cache) -> str:
     cos, sin, position_ids = cache
     part = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
-    return str(
-        g.node(
-            "RotaryEmbedding",
-            x,
-            position_ids,
-            cos,
-            sin,
-            domain=_MICROSOFT,
-            interleaved=0,
-            num_heads=spec.num_heads,
-            **part,
-        )  # fmt: skip
-    )
+    rotated = g.node(
+        "RotaryEmbedding", x, position_ids, cos, sin,
+        domain=_MICROSOFT, interleaved=0, num_heads=spec.num_heads, **part,
+    )  # fmt: skip
+    return str(rotated)
 
 
 def _skip_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, linear: str, norm: str) -> str:

@@ -1,0 +1,110 @@
+"""What the user may change about a checkpoint, applied to its spec."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from strizh.export.checkpoint import Checkpoint
+from strizh.export.modules import read_json
+from strizh.export.rope import parse_scaling, reach, rescale
+from strizh.export.spec import EncoderSpec, Pooling, Positions, Projection, Scaling
+from strizh.export.tensors import open_tensors
+from strizh.export.weights import Array
+from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
+
+_DENSE_ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "ReLU": "relu", "Sigmoid": "sigmoid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """None means the checkpoint's own."""
+
+    rope_scaling: str | None = None
+    ntk_length: str = "text"
+    pooling: str | None = None
+    normalize: bool | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The spec to export, its longest text in tokens, the Dense modules' tensors by slot, and what to warn of."""
+
+    spec: EncoderSpec
+    max_length: int
+    dense: dict[str, Array]
+    warnings: tuple[str, ...]
+
+
+def plan(checkpoint: Checkpoint, described: EncoderSpec, options: Options) -> Plan:
+    """Modules and options over the family's description. Raises `UsageError` for an option that cannot be."""
+    modules = checkpoint.modules
+    projections, dense = _projections(checkpoint)
+    spec = dataclasses.replace(
+        described,
+        pooling=_pooling(options.pooling) or modules.pooling or described.pooling,
+        projections=projections,
+        normalize=modules.normalize if options.normalize is None else options.normalize,
+    )
+    if options.rope_scaling is not None:
+        spec = rescale(spec, *parse_scaling(options.rope_scaling))
+    if options.ntk_length not in ("text", "batch"):
+        raise UsageError(f"ntk_length is {options.ntk_length!r}; expected 'text' or 'batch'.")
+    dynamic = any(layer.rope and layer.rope.scaling is Scaling.DYNAMIC for layer in spec.layers)
+    if options.ntk_length == "batch" and dynamic:
+        spec = dataclasses.replace(spec, ntk_length="batch")
+    limit, warnings = _limit(checkpoint, spec, options.max_length)
+    if spec.pad_token_id >= spec.vocab_size or checkpoint.tokenizer.vocab_size > spec.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer has {checkpoint.tokenizer.vocab_size} tokens (pad {spec.pad_token_id}) and the embedding table "
+            f"{spec.vocab_size} rows. Expected a row for every token: the tokenizer belongs to another model."
+        )
+    return Plan(spec, limit, dense, warnings)
+
+
+def _pooling(name: str | None) -> tuple[Pooling, ...] | None:
+    if name is None:
+        return None
+    if name not in set(Pooling):
+        raise UsageError(f"pooling {name!r} is not known; expected one of {', '.join(Pooling)}.")
+    return (Pooling(name),)
+
+
+def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tuple[int, tuple[str, ...]]:
+    made_for = math.floor(reach(spec))
+    if asked is None:
+        stated = checkpoint.modules.max_seq_length
+        asked = stated or min(checkpoint.tokenizer.max_length or made_for, made_for)
+    if asked < 1:
+        raise UsageError(f"max_length is {asked}; expected at least 1 token.")
+    if asked <= made_for:
+        return asked, ()
+    if spec.positions is not Positions.ROTARY:
+        raise UsageError(
+            f"max_length {asked} is beyond the {made_for} positions that this model has learned. Use {made_for} or less."
+        )
+    return asked, (
+        f"max_length {asked} is beyond the {made_for} tokens that the positions were made for: quality on longer texts is "
+        "not known. --rope-scaling dynamic:F stretches them.",
+    )
+
+
+def _projections(checkpoint: Checkpoint) -> tuple[tuple[Projection, ...], dict[str, Array]]:
+    projections, tensors = [], {}
+    for index, folder in enumerate(checkpoint.modules.dense):
+        config = read_json(folder / "config.json", dict)
+        store = open_tensors(folder)
+        function = str(config.get("activation_function", "Identity")).rsplit(".", 1)[-1]
+        if function not in _DENSE_ACTIVATIONS:
+            raise UnsupportedModel(f"{folder} has activation {function!r}; known: {', '.join(_DENSE_ACTIVATIONS)}.")
+        sizes = int(config["in_features"]), int(config["out_features"])
+        bias = bool(config.get("bias", True))
+        expected = {"linear.weight": sizes[::-1]} | ({"linear.bias": sizes[1:]} if bias else {})
+        if store.shapes != expected:
+            raise CheckpointError(f"the weights of {folder} are {store.shapes}, expected {expected}. Download it again.")
+        projections.append(Projection(*sizes, bias, _DENSE_ACTIVATIONS[function]))
+        for name in expected:
+            tensors[f"projections.{index}.{name.removeprefix('linear.')}"] = store[name].astype(np.float32)
+    return tuple(projections), tensors
