@@ -5,7 +5,15 @@ from pathlib import Path
 from strizh.runtime.errors import CheckpointError, MissingExtra
 
 # Weights in one format, tokenizer, configs and heads. Never *.py: no code of a model repository is fetched.
-_WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "sparse_linear.pt", "colbert_linear.pt", "*/pytorch_model.bin")
+_WANTED = (
+    "*.json",
+    "*.txt",
+    "*.model",
+    "*.safetensors",
+    "sparse_linear.pt",
+    "colbert_linear.pt",
+    "*/pytorch_model.bin",
+)
 _UNWANTED = ("onnx/*", "openvino/*", "*.onnx*", "flax_model*", "tf_model*")
 
 

@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling, reach, rescale
@@ -103,7 +102,9 @@ def _projections(checkpoint: Checkpoint) -> tuple[tuple[Projection, ...], dict[s
         bias = bool(config.get("bias", True))
         expected = {"linear.weight": sizes[::-1]} | ({"linear.bias": sizes[1:]} if bias else {})
         if store.shapes != expected:
-            raise CheckpointError(f"the weights of {folder} are {store.shapes}, expected {expected}. Download it again.")
+            raise CheckpointError(
+                f"the weights of {folder} are {store.shapes}, expected {expected}. Download it again."
+            )
         projections.append(Projection(*sizes, bias, _DENSE_ACTIVATIONS[function]))
         for name in expected:
             tensors[f"projections.{index}.{name.removeprefix('linear.')}"] = store[name].astype(np.float32)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Array
 from strizh.kernels import reference as ops
@@ -29,7 +28,9 @@ def run(spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[Ids]) -
     cu_seqlens = np.cumsum([0, *map(len, texts)])
     x = _embed(spec, weights, ids, cu_seqlens)
     for index, layer in enumerate(spec.layers):
-        x = ops.encoder_layer(x, cu_seqlens, _of_layer(weights, index), **_attributes(spec, layer, max(map(len, texts))))
+        x = ops.encoder_layer(
+            x, cu_seqlens, _of_layer(weights, index), **_attributes(spec, layer, max(map(len, texts)))
+        )
     if spec.final_norm:
         x = _norm(spec, weights, "final_norm", x)
     return Outputs(

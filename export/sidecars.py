@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.numpy import save_file
-
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.options import Plan
 from strizh.export.spec import Pooling
@@ -61,7 +60,9 @@ def _write_modules(folder: Path, plan: Plan) -> None:
         }
         _write(home / "config.json", config)
         names = ("weight", "bias") if dense.bias else ("weight",)
-        save_file({f"linear.{name}": plan.dense[f"projections.{index}.{name}"] for name in names}, home / "model.safetensors")
+        save_file(
+            {f"linear.{name}": plan.dense[f"projections.{index}.{name}"] for name in names}, home / "model.safetensors"
+        )
 
 
 def _write(path: Path, value: Any) -> None:

@@ -42,4 +42,6 @@ def _check(output: Path, force: bool) -> None:
         if not force:
             raise UsageError(f"{output} is a bundle already. Choose another folder, or replace it with --force.")
     elif any(output.iterdir()):
-        raise UsageError(f"{output} is a folder with other things in it, which export will not delete. Choose another one.")
+        raise UsageError(
+            f"{output} is a folder with other things in it, which export will not delete. Choose another one."
+        )

@@ -62,7 +62,8 @@ def _convert(folder: Path) -> str:
         raise CheckpointError(
             f"{folder} holds no tokenizer: expected tokenizer.json. Download the checkpoint again, with its tokenizer."
         )
-    command = f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    load = f"AutoTokenizer.from_pretrained('{folder}').save_pretrained('{folder}')"
+    command = f'python -c "from transformers import AutoTokenizer; {load}"'
     refusal = (
         f"{folder} holds only a slow tokenizer ({', '.join(present)}), expected tokenizer.json. Convert it: {command}"
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
-
 from strizh.runtime.errors import Error
 
 _PAGE = 4096  # weights that start on a page can be mapped
@@ -66,7 +65,9 @@ def check_model(model: onnx.ModelProto) -> None:
     used = {name for node in model.graph.node for name in node.input}
     unused = [tensor.name for tensor in model.graph.initializer if tensor.name not in used]
     if unused:
-        raise Error(f"graph {model.graph.name!r} has initialisers that nothing reads: {', '.join(unused)}. This is a bug.")
+        raise Error(
+            f"graph {model.graph.name!r} has initialisers that nothing reads: {', '.join(unused)}. This is a bug."
+        )
     try:
         onnx.checker.check_model(_without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, DecodeError) as error:

@@ -1,0 +1,72 @@
+"""`strizh export SOURCE --output BUNDLE`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from strizh.export.exporter import default_variants, export_model
+from strizh.export.recipes import RECIPES
+from strizh.export.spec import Pooling
+from tqdm import tqdm
+
+HELP = "turn a checkpoint into a bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `strizh export`."""
+    parser.add_argument("source", help="a checkpoint's folder, or its hub id (needs the extra 'hub')")
+    parser.add_argument(
+        "--output", "-o", required=True, type=Path, help="the bundle's folder, which must not exist yet"
+    )
+    parser.add_argument(
+        "--variants", help=f"comma-separated, of: {', '.join(RECIPES)}; default {','.join(default_variants())}"
+    )
+    parser.add_argument("--rope-scaling", help="none, linear:F or dynamic:F; default the config's")
+    parser.add_argument(
+        "--ntk-length", choices=("text", "batch"), default="text", help="the length that dynamic scaling sees"
+    )
+    parser.add_argument("--pooling", choices=[mode.value for mode in Pooling], help="default the checkpoint's")
+    parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, help="unit vectors; default the modules'")
+    parser.add_argument("--max-length", type=int, help="longest text in tokens, special tokens included")
+    parser.add_argument(
+        "--verify", action=argparse.BooleanOptionalAction, default=True, help="check parity before writing"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a bundle; keep one that misses its promise")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, then say what was made."""
+    variants = [name.strip() for name in arguments.variants.split(",")] if arguments.variants else None
+    steps = 2 + 2 * len(variants or default_variants())
+    with tqdm(
+        total=steps, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {elapsed}"
+    ) as bar:
+
+        def step(what: str) -> None:
+            bar.set_description(what)
+            bar.update()
+
+        manifest = export_model(
+            arguments.source,
+            arguments.output,
+            variants=variants,
+            rope_scaling=arguments.rope_scaling,
+            ntk_length=arguments.ntk_length,
+            pooling=arguments.pooling,
+            normalize=arguments.normalize,
+            max_length=arguments.max_length,
+            verify=arguments.verify,
+            force=arguments.force,
+            step=step,
+        )
+    print(f"{arguments.output}: {manifest.name}, {manifest.dimension} dimensions, up to {manifest.max_length} tokens")
+    for name, variant in manifest.variants.items():
+        size = sum(manifest.files[file].size for file in (variant.file, *variant.data)) / 1e6
+        figures = manifest.parity.get(name)
+        proof = (
+            f"cosine {figures['cosine_min']:.7f} at worst to {figures['against']}" if figures else "parity not checked"
+        )
+        print(f"  {name:14} {size:8.1f} MB   {proof}")
+    for warning in manifest.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    return 0

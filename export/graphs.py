@@ -1,0 +1,50 @@
+"""The variants of a bundle, built and written one after another."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from strizh.export import targets
+from strizh.export.recipes import Recipe
+from strizh.export.spec import EncoderSpec
+from strizh.export.targets import ort
+from strizh.export.weights import Array
+from strizh.export.write import ExternalData, needs_external, write_model
+from strizh.runtime.bundle import Variant
+from strizh.runtime.errors import Error
+
+
+def write_variant(
+    folder: Path, recipe: Recipe, spec: EncoderSpec, weights: Mapping[str, Array], step: Callable[[str], None]
+) -> Variant:
+    """Build, check and write one variant's graphs; `step` is told what is being done."""
+    step(f"{recipe.name}: building")
+    model = targets.build(recipe, spec, weights, "embedding")
+    details = _details(recipe, spec, model)
+    data = None
+    # A classifier is a graph of its own over the same weights: they are stored once, beside both.
+    if recipe.external or spec.classifier or needs_external(model):
+        data = ExternalData(folder / f"{recipe.file}_data")
+        data.path.parent.mkdir(parents=True, exist_ok=True)
+    step(f"{recipe.name}: writing")
+    write_model(model, folder / recipe.file, data)
+    del model
+    if spec.classifier:
+        write_model(targets.build(recipe, spec, weights, "classifier"), folder / recipe.classifier, data)
+    return Variant(
+        file=recipe.file,
+        target=recipe.target,
+        precision=recipe.precision,
+        data=(f"{recipe.file}_data",) if data else (),
+        classifier=recipe.classifier if spec.classifier else None,
+        details=details,
+    )
+
+
+def _details(recipe: Recipe, spec: EncoderSpec, model: onnx.ModelProto) -> dict[str, Any]:
+    counts = dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
+    if recipe.target == "ort" and (found := ort.fused_counts(model)) != (wanted := ort.expected_counts(spec)):
+        raise Error(f"{recipe.name} has fused nodes {found}, the spec calls for {wanted}. This is a bug of the target.")
+    return {"nodes": counts, "opset": {item.domain or "ai.onnx": item.version for item in model.opset_import}}

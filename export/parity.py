@@ -1,0 +1,115 @@
+"""How close a variant's vectors are to the model's: the figures, and the quick check that every export runs."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import strizh
+from numpy.typing import NDArray
+from strizh.export import reference
+from strizh.export.recipes import PORTABLE_FP32, Promise, find_recipe
+from strizh.export.spec import EncoderSpec
+from strizh.export.weights import Array
+from strizh.kernels.reference import normalize
+from strizh.runtime.errors import ParityError
+
+_NEIGHBOURS = 10
+_REFERENCE_TEXTS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figures:
+    """Vectors against a baseline, both scaled to length 1 first."""
+
+    against: str
+    texts: int
+    cosine_min: float
+    cosine_p1: float
+    cosine_mean: float
+    max_abs: float
+    rank_agreement: float | None  # share of each text's nearest neighbours that stay; None for too few texts
+
+    def misses(self, promise: Promise) -> list[str]:
+        """What the promise asks and these figures do not give."""
+        found = []
+        if not self.cosine_min >= promise.cosine_min:
+            found.append(f"cosine {self.cosine_min:.7f} at worst, promised {promise.cosine_min}")
+        if not self.cosine_mean >= promise.cosine_mean:
+            found.append(f"cosine {self.cosine_mean:.7f} on average, promised {promise.cosine_mean}")
+        if promise.max_abs is not None and not self.max_abs <= promise.max_abs:
+            found.append(f"largest difference {self.max_abs:.2e}, promised {promise.max_abs:.0e}")
+        return found
+
+
+def compare(vectors: NDArray[Any], baseline: NDArray[Any], against: str) -> Figures:
+    """Figures of float vectors [n, dim] against a baseline of the same shape."""
+    ours, theirs = normalize(vectors), normalize(baseline)
+    # 1 - |a - b|^2 / 2 keeps the digits near 1 that a dot product rounds away.
+    cosine = 1 - ((ours - theirs) ** 2).sum(-1) / 2
+    return Figures(
+        against=against,
+        texts=len(ours),
+        cosine_min=float(cosine.min()),
+        cosine_p1=float(np.percentile(cosine, 1)),
+        cosine_mean=float(cosine.mean()),
+        max_abs=float(np.abs(ours - theirs).max()),
+        rank_agreement=_rank_agreement(ours, theirs) if len(ours) > 2 * _NEIGHBOURS else None,
+    )
+
+
+def _rank_agreement(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    def nearest(unit: NDArray[np.float64]) -> NDArray[np.int64]:
+        scores = unit @ unit.T
+        np.fill_diagonal(scores, -2)
+        return np.argsort(-scores, axis=1)[:, :_NEIGHBOURS]
+
+    pairs = zip(nearest(ours), nearest(theirs), strict=True)
+    return float(np.mean([len(set(a) & set(b)) / _NEIGHBOURS for a, b in pairs]))
+
+
+def parity_texts() -> list[str]:
+    """Our own 64 Russian and English sentences."""
+    text = resources.files("strizh.export").joinpath("data/parity_texts.txt").read_text(encoding="utf-8")
+    return text.splitlines()
+
+
+def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], names: list[str]) -> dict[str, Any]:
+    """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64.
+
+    `bundle` must hold `portable-fp32` and the variants `names`. Returns variant -> figures.
+    """
+    texts = parity_texts()
+    short = sorted(texts, key=len)[:_REFERENCE_TEXTS]
+    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
+        packed = encoder.tokenize(short, prompt="")
+        bounds = packed.cu_seqlens
+        ids = [packed.input_ids[start:end].tolist() for start, end in itertools.pairwise(bounds)]
+        # One by one: with ntk_length="batch" a text's vector depends on the batch it is in.
+        vectors = np.stack([encoder.encode(text, prompt="") for text in short])
+        expected = np.concatenate([reference.run(spec, weights, [one]).sentence_embedding for one in ids])
+        found = {PORTABLE_FP32.name: compare(vectors, expected, "the spec in NumPy float64")}
+        baseline = encoder.encode(texts, prompt="", show_progress_bar=False)
+    for name in names:
+        if name != PORTABLE_FP32.name:
+            with strizh.load(bundle, variant=name) as encoder:
+                vectors = encoder.encode(texts, prompt="", show_progress_bar=False)
+            found[name] = compare(vectors, baseline, PORTABLE_FP32.name)
+    return {name: dataclasses.asdict(figures) for name, figures in found.items()}
+
+
+def check_promises(parity: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise `ParityError` that lists every variant whose figures miss its recipe's promise."""
+    missed = [
+        f"{name}: {'; '.join(misses)}"
+        for name, figures in parity.items()
+        if (misses := Figures(**figures).misses(find_recipe(name).promise))
+    ]
+    if missed:
+        raise ParityError(
+            f"the vectors are further from the model's than promised: {' | '.join(missed)}. "
+            "Export without that variant, or keep it with --force."
+        )
