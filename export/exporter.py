@@ -3,15 +3,15 @@
 import dataclasses
 import re
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from strizh import kernels
 from strizh.export.checkpoint import Checkpoint, read_checkpoint
-from strizh.export.families import find_family
+from strizh.export.families import Family, find_family
 from strizh.export.graphs import write_variant
 from strizh.export.hub import resolve
 from strizh.export.options import Options, Plan, plan
@@ -65,9 +65,7 @@ def export_model(
         family = find_family(checkpoint)
         planned = plan(checkpoint, family.describe(checkpoint), options)
         _check_batch_ntk(planned.spec, recipes)
-        undressed = dataclasses.replace(planned.spec, projections=())
-        encoder, unused = bind(checkpoint, undressed, family.sources(checkpoint, undressed), family.IGNORED)
-        weights: ChainMap[str, Array] = ChainMap(planned.dense, encoder)  # type: ignore[arg-type]
+        weights, unused = bind_weights(checkpoint, family, planned)
         made = {recipe.name: write_variant(folder, recipe, planned.spec, weights, step) for recipe in recipes}
         write_sidecars(folder, checkpoint, planned)
         manifest = _manifest(folder, str(source), checkpoint, planned, made, unused)
@@ -75,6 +73,13 @@ def export_model(
             manifest = _verified(folder, manifest, planned.spec, weights, force, step)
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:
+    """The tensors of every slot, those of the Dense modules included, and the checkpoint's names that play no part."""
+    encoder = dataclasses.replace(planned.spec, projections=())
+    weights, unused = bind(checkpoint, encoder, family.sources(checkpoint, encoder), family.IGNORED)
+    return ChainMap(planned.dense, cast(dict[str, Array], weights)), unused
 
 
 def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:
