@@ -3,8 +3,21 @@
 This file becomes `strizh/__init__.py` when the package is built.
 """
 
-from strizh.runtime.encoder import Encoder, load
+from typing import TYPE_CHECKING
+
 from strizh.runtime.errors import Error
+
+if TYPE_CHECKING:
+    from strizh.runtime.encoder import Encoder, load
 
 __version__ = "${version}"
 __all__ = ["Encoder", "Error", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    # NumPy and ONNX Runtime are imported by those who encode, so that `strizh --help` answers at once.
+    if name in ("Encoder", "load"):
+        from strizh.runtime import encoder
+
+        return getattr(encoder, name)
+    raise AttributeError(f"module 'strizh' has no attribute {name!r}")

@@ -1,0 +1,49 @@
+# strizh's commands. Each makes what it needs: the environment lives in .venv of this folder, and a second run finds it.
+#
+#   make demo    the embedded checkpoint becomes a bundle, sentences become vectors, and the parity report is shown
+#   make test    every test
+#   make lint    ruff, and mypy --strict
+#   make clean   remove all that these commands made
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+VIEW   := build/types/strizh
+
+# What the editable install has to be made again for; edited Python files are seen at once.
+BUILT_FROM := pyproject.toml runtime/facade.py \
+  $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.has-export
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.has-test
+	$(BIN)/python -P -m pytest -q -rs $(PYTEST_ARGS)
+
+lint: $(VENV)/.has-test $(VIEW)/__init__.py
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p strizh
+
+clean:
+	rm -rf build bundles $(VENV) .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# .venv/.has-EXTRA: strizh is installed with that extra. The extra `test` pins torch itself, so that one resolution
+# sees the pin before anything that merely needs some torch.
+$(VENV)/.has-%: $(BUILT_FROM) | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+# An editable install is an import hook, which mypy does not see: it reads the same files through these links.
+$(VIEW)/__init__.py: runtime/facade.py
+	@mkdir -p $(VIEW)
+	@ln -sfn ../../../export $(VIEW)/export
+	@ln -sfn ../../../runtime $(VIEW)/runtime
+	@ln -sfn ../../../kernels $(VIEW)/kernels
+	@cp $< $@
