@@ -93,7 +93,7 @@ def _missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra:
     module = (error.name or "").partition(".")[0]
     for requirement in metadata.requires("strizh") or ():
         needed = re.match(r"""([\w.-]+).*; extra == ["'](\w+)["']""", requirement)
-        if needed and needed[1].replace("-", "_") == module:
+        if needed and needed[1].replace("-", "_") == module != "strizh":
             return MissingExtra(module, needed[2], command)
     raise error
 

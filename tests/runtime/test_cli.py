@@ -1,0 +1,115 @@
+"""The front end: what the user sees when a command is missing, fails, is interrupted, or loses its reader."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from types import SimpleNamespace
+
+import pytest
+from strizh.runtime import cli
+from strizh.runtime.errors import BundleError
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], None]:
+    """Registers one command, `do`, that runs the given function."""
+
+    def register(action: Callable[[], int]) -> None:
+        module = SimpleNamespace(HELP="do it", add_arguments=lambda parser: None, run=lambda args: action())
+        point = SimpleNamespace(name="do", load=lambda: module)
+        monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+
+    return register
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def action() -> int:
+        raise error
+
+    return action
+
+
+def test_status_is_the_commands_own(command):
+    command(lambda: 7)
+    assert cli.main(["do"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BundleError("bundle 'x' has format 9"), "strizh: error: bundle 'x' has format 9"),
+        (FileNotFoundError(2, "No such file or directory", "in.txt"), "strizh: error: in.txt: No such file or directory"),
+        (
+            ModuleNotFoundError("No module named 'pyarrow.parquet'", name="pyarrow.parquet"),
+            "strizh: error: strizh do needs pyarrow, which is not installed. Run: pip install 'strizh[parquet]'",
+        ),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_status_2(command, capsys, error, line):
+    command(raising(error))
+    assert cli.main(["do"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", line + "\n")
+
+
+def test_interrupt_is_status_130_without_traceback(command, capsys):
+    command(raising(KeyboardInterrupt()))
+    assert cli.main(["do"]) == 130
+    assert capsys.readouterr().err == "strizh: interrupted\n"
+
+
+def test_a_missing_module_that_no_extra_brings_is_not_hidden(command):
+    command(raising(ModuleNotFoundError("No module named 'nowhere'", name="nowhere")))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["do"])
+
+
+def test_help_lists_a_command_that_cannot_be_loaded(monkeypatch, capsys):
+    def load() -> None:
+        raise ImportError("No module named 'torch'")
+
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [SimpleNamespace(name="broken", load=load)])
+    with pytest.raises(SystemExit) as ending:
+        cli.main(["--help"])
+    assert ending.value.code == 0
+    assert "cannot be loaded: No module named 'torch'" in " ".join(capsys.readouterr().out.split())
+
+
+def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "strizh.runtime.cli", *arguments], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported():
+    script = """
+import sys
+from strizh.runtime import cli
+try:
+    cli.main(["--help"])
+except SystemExit:
+    pass
+heavy = {"numpy", "onnxruntime", "tokenizers", "torch", "transformers", "onnx", "safetensors", "pyarrow"} & set(sys.modules)
+sys.exit(f"imported for --help: {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("export", "inspect", "verify", "embed", "doctor"))
+
+
+def test_an_unknown_command_names_the_known_ones():
+    done = strizh("embedd")
+    assert done.returncode == 2
+    assert "embedd" in done.stderr and "doctor" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_not_an_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "strizh.runtime.cli", "doctor"], stdout=writing, stderr=subprocess.PIPE, timeout=120
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (cli.BROKEN_PIPE, b"")
