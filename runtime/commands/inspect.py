@@ -1,0 +1,111 @@
+"""`strizh inspect`: what a bundle is, for a person or, with --json, for a program."""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HELP = "describe a bundle: model, limits, prompts, variants, parity"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder written by strizh export")
+    parser.add_argument("--json", action="store_true", help="the manifest as it is")
+
+
+def run(args: argparse.Namespace) -> int:
+    from strizh.runtime.bundle import read_manifest
+
+    manifest = read_manifest(Path(args.bundle))
+    print(manifest.to_json() if args.json else "\n".join(_page(json.loads(manifest.to_json()))), end="\n" * (not args.json))
+    return 0
+
+
+def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
+    spec = manifest["spec"]
+    yield f"{manifest['name']} — a bundle of format {manifest['format_version']}, made by {manifest['producer'] or 'unknown'}"
+    yield ""
+    yield from _facts(
+        {
+            "source": manifest["source"],
+            "licence": manifest["license"] or "not stated by the checkpoint",
+            "model": _model(spec),
+            "positions": _positions(spec),
+            "vector": f"{manifest['dimension']} numbers, {manifest['pooling']} pooling, "
+            + ("length 1" if manifest["normalize"] else "not normalised"),
+            "longest text": f"{manifest['max_length']:,} tokens",
+            "labels": ", ".join(manifest["labels"]),
+        }
+    )
+    if manifest["prompts"]:
+        yield from _section("prompts")
+        for name, text in manifest["prompts"].items():
+            default = "   (default)" if name == manifest["default_prompt_name"] else ""
+            yield f"  {name:<12}  {json.dumps(text, ensure_ascii=False)}{default}"
+    yield from _section("variants")
+    yield from _table(["", "precision", "size", "graph"], _variants(manifest))
+    for name, variant in manifest["variants"].items():
+        for key, value in variant["details"].items():
+            yield f"  {name}, {key.replace('_', ' ')}: {_plain(value)}"
+    if manifest["parity"]:
+        yield from _section("parity with the checkpoint's own model")
+        yield from parity_table(manifest["parity"])
+    if manifest["warnings"]:
+        yield from _section("warnings")
+        yield from (f"  {warning}" for warning in manifest["warnings"])
+
+
+def parity_table(parity: Mapping[str, Any]) -> Iterator[str]:
+    """One line a variant, one column a figure."""
+    figures = {name: value if isinstance(value, dict) else {"": value} for name, value in parity.items()}
+    columns = list(dict.fromkeys(key for figure in figures.values() for key in figure))
+    heads = ["", *(column.replace("_", " ") for column in columns)]
+    return _table(heads, ([name, *(_plain(figure.get(key, "")) for key in columns)] for name, figure in figures.items()))
+
+
+def _model(spec: Mapping[str, Any]) -> str:
+    return (
+        f"{spec['family']}, {len(spec['layers'])} layers × {spec['hidden_size']}, {spec['num_heads']} heads of "
+        f"{spec['head_size']}, feed-forward {spec['intermediate_size']:,}, vocabulary {spec['vocab_size']:,}"
+    )
+
+
+def _positions(spec: Mapping[str, Any]) -> str:
+    rope = next((layer["rope"] for layer in spec["layers"] if layer["rope"]), None)
+    if not rope:
+        return f"{spec['positions'].replace('_', ' ')}, {spec['max_positions']:,} trained"
+    scaled = "unscaled" if rope["scaling"] == "none" else f"{rope['scaling']} scaling × {rope['factor']:g}"
+    return f"rotary, theta {rope['theta']:g}, {spec['max_positions']:,} trained, {scaled}"
+
+
+def _variants(manifest: Mapping[str, Any]) -> Iterator[list[str]]:
+    for name, variant in manifest["variants"].items():
+        size = sum(manifest["files"][file]["size"] for file in (variant["file"], *variant["data"]))
+        yield [name, variant["precision"], f"{size / 1e6:,.1f} MB", variant["file"]]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g}" if abs(value) >= 0.1 else f"{value:.2g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    return str(value)
+
+
+def _facts(facts: Mapping[str, str]) -> Iterator[str]:
+    return (f"{name:<14}{value}" for name, value in facts.items() if value)
+
+
+def _section(title: str) -> Iterator[str]:
+    yield ""
+    yield title
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield ("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))).rstrip()

@@ -1,0 +1,141 @@
+"""A file of vectors that survives interruption: rows go to a stage, and a journal says how much of it is whole.
+
+    OUTPUT.part      the rows so far, appended to
+    OUTPUT.journal   how many texts and bytes of them are known to be good, made with what, from which texts
+    OUTPUT           appears at the end, complete
+
+The journal is replaced after the rows it speaks of are on the disk. Killed at any moment, the process leaves a journal
+that is true; the next run cuts the stage there and goes on, and its output is byte for byte that of a run never killed.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from strizh.runtime.errors import UsageError
+from strizh.runtime.files.readers import Row
+from strizh.runtime.files.writers import Writer, flush
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is done: `texts` rows in `size` bytes, from the texts whose digest this is."""
+
+    texts: int = 0
+    size: int = 0
+    digest: str = ""
+    tokens: int = 0
+    truncated: int = 0
+    complete: bool = False
+
+
+class Stage:
+    """The output of one `strizh embed`, new or continued.
+
+    `made_with` holds, by the name of its flag, everything that changes a vector: a run goes on only with the same.
+    Raises `UsageError` where `output` exists, or where an interrupted run was made otherwise, unless `force`.
+    """
+
+    def __init__(self, output: Path, writer: Writer, made_with: Mapping[str, str], force: bool) -> None:
+        self._output, self._writer, self._made_with = output, writer, dict(made_with)
+        self._part = output.with_name(output.name + ".part")
+        self._journal = output.with_name(output.name + ".journal")
+        self._texts = hashlib.blake2b(digest_size=16)
+        if force:
+            self._journal.unlink(missing_ok=True)
+        elif output.exists() and not self._journal.exists():
+            raise UsageError(f"{output} exists; --force replaces it")
+        self.progress = self._continued() or Progress()
+        if not self.progress.complete:
+            self._open()
+
+    def skip(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """The rows that are still to be done; those passed over must be the ones that the journal knows."""
+        for _ in range(self.progress.texts):
+            row = next(rows, None)
+            if row is None:
+                break
+            self._digest([row.text])
+        if self.progress.texts and self._texts.hexdigest() != self.progress.digest:
+            raise UsageError(
+                f"the first {self.progress.texts:,} texts are not those that {self._part.name} was made from; "
+                "give the input of the interrupted run, or --force to begin again"
+            )
+        return rows
+
+    def append(self, texts: Sequence[str], vectors: np.ndarray, *, tokens: int, truncated: int) -> None:
+        """Add rows and vouch for them. When this returns, they are there whatever happens next."""
+        self._stream.write(self._writer.rows(texts, vectors))
+        flush(self._stream)
+        self._digest(texts)
+        self._record(
+            Progress(
+                self.progress.texts + len(texts),
+                self._stream.tell(),
+                self._texts.hexdigest(),
+                self.progress.tokens + tokens,
+                self.progress.truncated + truncated,
+            )
+        )
+
+    def publish(self) -> None:
+        """Give the output its name."""
+        if not self.progress.complete:
+            self._stream.close()
+            self._record(dataclasses.replace(self.progress, complete=True))
+        if self._part.exists():  # else an earlier run was killed after this step and before the next
+            self._writer.publish(self._part, self._output, self.progress.texts)
+        self._journal.unlink()
+
+    def _continued(self) -> Progress | None:
+        if not self._journal.exists():
+            return None
+        try:
+            known = json.loads(self._journal.read_bytes())
+            progress, made_with = Progress(**known["progress"]), known["made_with"]
+        except (ValueError, TypeError, KeyError):
+            raise UsageError(f"{self._journal} is not a journal of strizh; --force begins again") from None
+        if not progress.texts and not progress.complete:
+            return None
+        changed = [
+            f"{name} was {made_with.get(name, 'unset')}, is {now}"
+            for name, now in self._made_with.items()
+            if made_with.get(name) != now
+        ]
+        if changed:
+            raise UsageError(
+                f"{self._part} holds {progress.texts:,} texts made otherwise: {'; '.join(changed)}. "
+                "Give the same options to continue, or --force to begin again"
+            )
+        if not progress.complete and (not self._part.exists() or self._part.stat().st_size < progress.size):
+            raise UsageError(f"{self._part} lost what {self._journal.name} speaks of; --force begins again")
+        return progress
+
+    def _open(self) -> None:
+        if self.progress.texts:
+            self._stream = self._part.open("r+b")
+            self._stream.truncate(self.progress.size)
+            self._stream.seek(self.progress.size)
+        else:
+            self._record(self.progress)
+            self._stream = self._part.open("w+b")
+            self._stream.write(self._writer.head())
+
+    def _record(self, progress: Progress) -> None:
+        new = self._journal.with_name(self._journal.name + ".new")
+        content = {"made_with": self._made_with, "progress": dataclasses.asdict(progress)}
+        with new.open("wb") as stream:
+            stream.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
+            flush(stream)
+        new.replace(self._journal)
+        self.progress = progress
+
+    def _digest(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            encoded = text.encode()
+            self._texts.update(b"%d:" % len(encoded) + encoded)

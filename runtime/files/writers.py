@@ -1,0 +1,139 @@
+"""Vectors into .npy, .jsonl and .parquet files.
+
+While a run lasts its rows are appended to a stage file, so that after any interruption the stage is cut at the last
+row that is known to be whole and the run goes on from there. `publish` then gives the stage its final form and name.
+"""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from strizh.runtime.errors import MissingExtra, UsageError
+
+_NPY_HEADER = 128  # bytes: room for any number of rows, and a multiple of 64 as the format asks
+
+
+class Writer(Protocol):
+    """One output format as bytes that only ever grow at their end."""
+
+    def head(self) -> bytes:
+        """What the stage begins with."""
+
+    def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
+        """The bytes of some texts with their vectors, float32 [len(texts), dimension]."""
+
+    def publish(self, stage: Path, output: Path, count: int) -> None:
+        """Make `output` from a stage of `count` rows. May be repeated after an interruption."""
+
+
+def writer_for(output: str, dimension: int) -> Writer:
+    """The writer that the ending of `output` names; raises `UsageError` where it names none."""
+    suffix = Path(output).suffix.lower()
+    if suffix == ".npy":
+        return NumpyWriter(dimension)
+    if suffix == ".jsonl":
+        return JsonLinesWriter(dimension)
+    if suffix == ".parquet":
+        return ParquetWriter(dimension)
+    raise UsageError(f"--output {output}: the ending names no format of vectors; known are .npy, .jsonl, .parquet")
+
+
+class NumpyWriter:
+    """float32 [texts, dimension], row i for text i. The number of rows is put into the header at the end."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+
+    def head(self) -> bytes:
+        return self._header(0)
+
+    def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
+        return np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+
+    def publish(self, stage: Path, output: Path, count: int) -> None:
+        with stage.open("r+b") as stream:
+            stream.write(self._header(count))
+            flush(stream)
+        stage.replace(output)
+
+    def _header(self, count: int) -> bytes:
+        """Version 1.0 of numpy.lib.format, padded to a size that does not depend on `count`."""
+        buffer = io.BytesIO()
+        shape = (count, self._dimension)
+        np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        written = buffer.getvalue()
+        padding = _NPY_HEADER - len(written)
+        length = (_NPY_HEADER - 10).to_bytes(2, "little")
+        return written[:8] + length + written[10:-1] + b" " * padding + b"\n"
+
+
+class JsonLinesWriter:
+    """One object a line: {"text": ..., "embedding": [...]}."""
+
+    def __init__(self, dimension: int) -> None:
+        self._numbers = ", ".join(["%.9g"] * dimension)  # nine digits tell any two float32 apart
+
+    def head(self) -> bytes:
+        return b""
+
+    def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
+        lines = (
+            f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": [{self._numbers % tuple(vector.tolist())}]}}\n'
+            for text, vector in zip(texts, vectors, strict=True)
+        )
+        return "".join(lines).encode()
+
+    def publish(self, stage: Path, output: Path, count: int) -> None:
+        stage.replace(output)
+
+
+class ParquetWriter:
+    """Columns `text` (string) and `embedding` (float32 list of fixed size).
+
+    A Parquet file cannot be continued once its process is gone, so the stage is an Arrow stream, which can.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        try:
+            import pyarrow
+        except ModuleNotFoundError:
+            raise MissingExtra("pyarrow", "parquet", "writing .parquet") from None
+        self._arrow = pyarrow
+        self._dimension = dimension
+        self._schema = pyarrow.schema(
+            [("text", pyarrow.string()), ("embedding", pyarrow.list_(pyarrow.float32(), dimension))]
+        )
+
+    def head(self) -> bytes:
+        return bytes(self._schema.serialize())
+
+    def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
+        flat = self._arrow.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+        columns = [
+            self._arrow.array(texts, self._arrow.string()),
+            self._arrow.FixedSizeListArray.from_arrays(flat, self._dimension),
+        ]
+        return bytes(self._arrow.record_batch(columns, schema=self._schema).serialize())
+
+    def publish(self, stage: Path, output: Path, count: int) -> None:
+        from pyarrow import ipc, parquet
+
+        whole = output.with_name(output.name + ".whole")
+        with stage.open("rb") as source, ipc.open_stream(source) as batches, whole.open("wb") as target:
+            with parquet.ParquetWriter(target, self._schema) as table:
+                for batch in batches:
+                    table.write_batch(batch)
+            flush(target)
+        whole.replace(output)
+        stage.unlink()
+
+
+def flush(stream: io.BufferedIOBase) -> None:
+    """Put what was written on the disk, not only on its way there."""
+    stream.flush()
+    os.fsync(stream.fileno())
