@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,8 @@ class Stage:
             self._journal.unlink(missing_ok=True)
         elif output.exists() and not self._journal.exists():
             raise UsageError(f"{output} exists; --force replaces it")
+        self._stream: BufferedRandom | None = None  # opened when there is something to write
         self.progress = self._continued() or Progress()
-        if not self.progress.complete:
-            self._open()
 
     def skip(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows that are still to be done; those passed over must be the ones that the journal knows."""
@@ -70,13 +70,14 @@ class Stage:
 
     def append(self, texts: Sequence[str], vectors: np.ndarray, *, tokens: int, truncated: int) -> None:
         """Add rows and vouch for them. When this returns, they are there whatever happens next."""
-        self._stream.write(self._writer.rows(texts, vectors))
-        flush(self._stream)
+        stream = self._stream = self._stream or self._open()
+        stream.write(self._writer.rows(texts, vectors))
+        flush(stream)
         self._digest(texts)
         self._record(
             Progress(
                 self.progress.texts + len(texts),
-                self._stream.tell(),
+                stream.tell(),
                 self._texts.hexdigest(),
                 self.progress.tokens + tokens,
                 self.progress.truncated + truncated,
@@ -86,7 +87,7 @@ class Stage:
     def publish(self) -> None:
         """Give the output its name."""
         if not self.progress.complete:
-            self._stream.close()
+            (self._stream or self._open()).close()
             self._record(dataclasses.replace(self.progress, complete=True))
         if self._part.exists():  # else an earlier run was killed after this step and before the next
             self._writer.publish(self._part, self._output, self.progress.texts)
@@ -116,15 +117,16 @@ class Stage:
             raise UsageError(f"{self._part} lost what {self._journal.name} speaks of; --force begins again")
         return progress
 
-    def _open(self) -> None:
+    def _open(self) -> BufferedRandom:
         if self.progress.texts:
-            self._stream = self._part.open("r+b")
-            self._stream.truncate(self.progress.size)
-            self._stream.seek(self.progress.size)
+            stream = self._part.open("r+b")
+            stream.truncate(self.progress.size)
+            stream.seek(self.progress.size)
         else:
             self._record(self.progress)
-            self._stream = self._part.open("w+b")
-            self._stream.write(self._writer.head())
+            stream = self._part.open("w+b")
+            stream.write(self._writer.head())
+        return stream
 
     def _record(self, progress: Progress) -> None:
         new = self._journal.with_name(self._journal.name + ".new")

@@ -7,7 +7,7 @@ row that is known to be whole and the run goes on from there. `publish` then giv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,16 +31,17 @@ class Writer(Protocol):
         """Make `output` from a stage of `count` rows. May be repeated after an interruption."""
 
 
+def check_output(output: str) -> None:
+    """`UsageError` unless the ending of `output` names a format and its folder exists: before any work is done."""
+    if Path(output).suffix.lower() not in _WRITERS:
+        raise UsageError(f"--output {output}: the ending names no format of vectors; known are {', '.join(_WRITERS)}")
+    if not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: its folder does not exist; make it first")
+
+
 def writer_for(output: str, dimension: int) -> Writer:
-    """The writer that the ending of `output` names; raises `UsageError` where it names none."""
-    suffix = Path(output).suffix.lower()
-    if suffix == ".npy":
-        return NumpyWriter(dimension)
-    if suffix == ".jsonl":
-        return JsonLinesWriter(dimension)
-    if suffix == ".parquet":
-        return ParquetWriter(dimension)
-    raise UsageError(f"--output {output}: the ending names no format of vectors; known are .npy, .jsonl, .parquet")
+    """The writer that the ending of `output` names, for vectors of this many numbers."""
+    return _WRITERS[Path(output).suffix.lower()](dimension)
 
 
 class NumpyWriter:
@@ -131,6 +132,13 @@ class ParquetWriter:
             flush(target)
         whole.replace(output)
         stage.unlink()
+
+
+_WRITERS: dict[str, Callable[[int], Writer]] = {
+    ".npy": NumpyWriter,
+    ".jsonl": JsonLinesWriter,
+    ".parquet": ParquetWriter,
+}
 
 
 def flush(stream: io.BufferedIOBase) -> None:
