@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 HELP = "show what this machine has, what is wrong, and which variant of a bundle would be chosen"
-_BASE = ("onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,52 +29,48 @@ def run(args: argparse.Namespace) -> int:
 
 def examine() -> dict[str, Any]:
     """Everything that the page shows, as plain data."""
-    from strizh import kernels
-    from strizh.runtime import cores, onnxruntime_wheels, processor
+    from strizh.kernels import library_path
+    from strizh.runtime import cores, processor
 
-    problems = []
-    if clash := onnxruntime_wheels.clash():
-        problems.append(clash)
-    try:
-        import onnxruntime
-
-        providers = onnxruntime.get_available_providers()
-    except (ImportError, AttributeError) as error:  # a half-overwritten package lacks its attributes
-        providers = []
-        problems.append(f"onnxruntime cannot be used: {error}. Run: pip install --force-reinstall onnxruntime")
-    library = kernels.library_path()
-    return {
-        "strizh": _version("strizh"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
+    found: dict[str, Any] = {
+        "strizh": metadata.version("strizh"),
         "processor": processor.name(),
         "instruction_sets": list(processor.instruction_sets()),
         "cores": {"usable": cores.usable_cores(), "quota": cores.cpu_quota()},
-        "versions": {name: version for name in _BASE if (version := _version(name))},
-        "providers": list(providers),
-        "kernels": str(library) if library else None,
+        "kernels": str(library_path() or "") or None,
         "extras": dict(_extras()),
-        "problems": problems,
+    }
+    try:
+        from strizh.runtime.host import probe
+
+        machine = probe()
+    except (ImportError, AttributeError) as error:  # AttributeError: half of one wheel over half of another
+        cure = "Run: pip install --force-reinstall onnxruntime"
+        return found | {"system": "", "versions": {}, "providers": [], "problems": [f"onnxruntime: {error}. {cure}"]}
+    return found | {
+        "system": machine.machine,
+        "versions": machine.versions,
+        "providers": list(machine.providers),
+        "problems": list(machine.problems),
     }
 
 
 def _page(found: dict[str, Any]) -> Iterator[str]:
     cores = found["cores"]
     quota = f" (the control group allows {cores['quota']:g})" if cores["quota"] else ""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lacking = {extra: ", ".join(missing) for extra, missing in found["extras"].items() if missing}
-    yield f"strizh {found['strizh']} on Python {found['python']}, {found['system']}"
+    yield f"strizh {found['strizh']}"
     yield ""
+    yield f"system            {found['system']}"
     yield f"processor         {found['processor']}"
     yield f"instruction sets  {' '.join(found['instruction_sets']) or 'unknown'}"
     yield f"cores             {cores['usable']} usable{quota}"
-    yield f"versions          {versions}"
+    yield f"versions          {', '.join(f'{name} {version}' for name, version in found['versions'].items())}"
     yield f"providers         {', '.join(found['providers']) or 'none'}"
     yield f"kernels           {found['kernels'] or _NO_KERNELS}"
     yield f"extras            {', '.join(extra for extra in found['extras'] if extra not in lacking) or 'none'}"
     for extra, missing in lacking.items():
-        remedy = onnxruntime_wheels.TO_GPU if extra == "gpu" else f"pip install 'strizh[{extra}]'"
-        yield f"                  {extra} lacks {missing}: {remedy}"
+        yield f"                  {extra} lacks {missing}: {_TO_GPU if extra == 'gpu' else _install(extra)}"
     if "choice" in found:
         yield ""
         yield found["choice"]
@@ -88,6 +82,13 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
 
 _NO_KERNELS = "not built, so cpu-* variants cannot run; with a C++ compiler, run: pip install --force-reinstall strizh"
 
+# strizh depends on the CPU wheel and both write the same files: the GPU wheel comes after it, and in its place.
+_TO_GPU = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'strizh[{extra}]'"
+
 
 def _extras() -> Iterator[tuple[str, list[str]]]:
     """Each extra for users with the packages it still lacks."""
@@ -95,13 +96,14 @@ def _extras() -> Iterator[tuple[str, list[str]]]:
     for requirement in metadata.requires("strizh") or ():
         parts = re.match(r"""([\w.-]+).*; extra == ["'](\w+)["']""", requirement)
         if parts and parts[2] != "test":
-            missing = parts[1] != "strizh" and not _version(parts[1])
+            missing = parts[1] != "strizh" and not _installed(parts[1])
             needs.setdefault(parts[2], []).extend([parts[1]] if missing else [])
     yield from needs.items()
 
 
-def _version(package: str) -> str | None:
+def _installed(package: str) -> bool:
     try:
-        return metadata.version(package)
+        metadata.version(package)
     except metadata.PackageNotFoundError:
-        return None
+        return False
+    return True

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="column or key that holds the text (default: text, or the only one)")
     parser.add_argument("--max-batch-tokens", metavar="N", type=int, help="ceiling of a batch, and so of memory")
     parser.add_argument("--threads", metavar="N", type=int, help="threads (default: the cores this process may use)")
-    parser.add_argument("--force", action="store_true", help="replace the output, and begin an interrupted run again")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace the output, and begin an interrupted run again")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +72,7 @@ def _embed(encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.
             pending.append(row)
             yield row.text
 
-    windows = encoder.stream(
+    windows = encoder.encode_stream(
         texts(), prompt_name=args.prompt_name, prompt=args.prompt, normalize_embeddings=args.normalize,
         truncate_dim=args.truncate_dim, overflow=args.overflow,
     )  # fmt: skip
@@ -91,10 +91,9 @@ class _Bar:
     def __init__(self, source: "Source") -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=source.total, desc=source.name, leave=False, disable=None,
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {postfix} [{elapsed}<{remaining}]" if source.total else "{desc}: {postfix} [{elapsed}]",
-        )  # fmt: skip
+        known = "{percentage:3.0f}% |{bar}| {postfix} [{elapsed}<{remaining}]"
+        layout = "{desc}: " + (known if source.total else "{postfix} [{elapsed}]")
+        self._bar = tqdm(total=source.total, desc=source.name, leave=False, disable=None, bar_format=layout)
         self._began = time.perf_counter()
         self._texts = self._tokens = 0
 

@@ -17,7 +17,6 @@ from io import BufferedRandom
 from pathlib import Path
 
 import numpy as np
-
 from strizh.runtime.errors import UsageError
 from strizh.runtime.files.readers import Row
 from strizh.runtime.files.writers import Writer, flush
