@@ -7,14 +7,15 @@ row that is known to be whole and the run goes on from there. `publish` then giv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from strizh.runtime.errors import MissingExtra, UsageError
 
 _NPY_HEADER = 128  # bytes: room for any number of rows, and a multiple of 64 as the format asks
+_ROW_GROUP = 16 << 20  # bytes of a Parquet row group before compression
 
 
 class Writer(Protocol):
@@ -125,12 +126,24 @@ class ParquetWriter:
 
         whole = output.with_name(output.name + ".whole")
         with stage.open("rb") as source, ipc.open_stream(source) as batches, whole.open("wb") as target:
-            with parquet.ParquetWriter(target, self._schema) as table:
-                for batch in batches:
-                    table.write_batch(batch)
+            with parquet.ParquetWriter(target, self._schema, write_statistics=False) as table:
+                for group in _groups(batches):
+                    table.write_table(self._arrow.Table.from_batches(group, self._schema))
             flush(target)
         whole.replace(output)
         stage.unlink()
+
+
+def _groups(batches: Iterable[Any]) -> Iterator[list[Any]]:
+    """Arrow batches gathered into row groups: the footer, which is kept in memory, grows with their number."""
+    group: list[Any] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(member.nbytes for member in group) >= _ROW_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 _WRITERS: dict[str, Callable[[int], Writer]] = {

@@ -1,21 +1,21 @@
 """The command line with an encoder that needs no model: a text's vector is made of its hash.
 
-    python fake_encoder.py PAUSE COMMAND ...      PAUSE seconds a window, so that a test can interrupt between them
+    python fake_encoder.py PAUSE COMMAND ...      PAUSE seconds a window, which is then short, so that a test can interrupt
 
-At the end the peak of resident memory is printed on standard output, in KiB.
+At the end the peak of resident memory is printed on standard output, in bytes, where the system is Linux.
 """
 
 import hashlib
 import itertools
-import resource
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from strizh.runtime import cli, encoder
 
-WINDOW, LIMIT = 7, 64
+LIMIT = 64
 
 
 class FakeEncoder:
@@ -23,6 +23,7 @@ class FakeEncoder:
 
     def __init__(self, pause: float, variant: str) -> None:
         self._pause = pause
+        self._window = 7 if pause else 500
         self.variant = "portable-fp32" if variant == "auto" else variant
 
     def __enter__(self):
@@ -33,7 +34,7 @@ class FakeEncoder:
 
     def encode_stream(self, texts, *, truncate_dim, prompt, **options):
         texts = iter(texts)
-        while window := list(itertools.islice(texts, WINDOW)):
+        while window := list(itertools.islice(texts, self._window)):
             time.sleep(self._pause)
             vectors = np.stack([self._vector((prompt or "") + text) for text in window])[:, :truncate_dim]
             lengths = [len(text) for text in window]
@@ -48,5 +49,7 @@ if __name__ == "__main__":
     pause = float(sys.argv[1])
     encoder.load = lambda bundle, variant, threads, **limits: FakeEncoder(pause, variant)
     status = cli.main(sys.argv[2:])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    if sys.platform == "linux":  # resource.ru_maxrss would begin with the peak of the process that started this one
+        lines = Path("/proc/self/status").read_text().splitlines()
+        print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")))
     sys.exit(status)

@@ -1,0 +1,98 @@
+"""Texts out of files: what is accepted, and the one line that says where a file is wrong."""
+
+import json
+
+import pytest
+from strizh.runtime.errors import UsageError
+from strizh.runtime.files.readers import open_texts
+
+LONG = "я" * 1_000_000
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def texts(path, column=None):
+    source = open_texts(path, column)
+    rows = list(source.rows)
+    if rows:
+        assert rows[-1].position == source.total  # a progress bar ends at its end
+    return [row.text for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", "раз\nдва\r\n\nтри", ["раз", "два", "", "три"]),
+        ("a.txt", "\ufeffwith a mark\n", ["with a mark"]),
+        ("a.txt", "form\x0cfeed and \u2028 are no ends of lines\n", ["form\x0cfeed and \u2028 are no ends of lines"]),
+        ("a.txt", "NUL\0 inside\n", ["NUL\0 inside"]),
+        ("a.txt", "", []),
+        ("a.txt", LONG, [LONG]),
+        ("a.jsonl", '"строка"\n{"text": "объект", "id": 1}\n', ["строка", "объект"]),
+        ("a.jsonl", '{"body": "the only key"}\n', ["the only key"]),
+        ("a.jsonl", r'"\ud83d\ude80"', ["🚀"]),
+        ("a.csv", 'id,text\n1,"a, ""b""\nand a second line"\n2,\n', ['a, "b"\nand a second line', ""]),
+        ("a.csv", "заголовок\r\nодин столбец\r\n", ["один столбец"]),
+        ("a.csv", f"text\n{LONG}\n", [LONG]),
+        ("A.TXT", "endings in capitals\n", ["endings in capitals"]),
+    ],
+)
+def test_reads(tmp_path, name, content, expected):
+    assert texts(write(tmp_path / name, content)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "said"),
+    [
+        ("a.txt", b"ok\n\xff\xfe\n", None, "line 2: byte 0xff is not UTF-8"),
+        ("a.txt", "one", "text", "has no columns"),
+        ("a.jsonl", '"ok"\n{"text": \n', None, "line 2: not JSON"),
+        ("a.jsonl", '"ok"\n\n', None, "line 2: not JSON"),
+        ("a.jsonl", "[" * 100_000, None, "line 1: not JSON"),
+        ("a.jsonl", '"ok"\n{"id": 1, "body": ""}\n', None, "line 2: no column 'text' among 'id', 'body'; say which"),
+        ("a.jsonl", '{"text": ""}\n{"body": ""}\n', None, "line 2: no key 'text'; the object has 'body'"),
+        ("a.jsonl", '"ok"\n{"text": null}\n', None, "line 2: the text is null, expected a string"),
+        ("a.jsonl", '"ok"\n7\n', None, "line 2: the text is of type int, expected a string"),
+        ("a.jsonl", '"ok"\n"\\ud800"\n', None, "line 2: half of a surrogate pair"),
+        ("a.csv", "", None, "empty"),
+        ("a.csv", "id,body\n", None, "no column 'text' among 'id', 'body'; say which one with --column"),
+        ("a.csv", "id,text\n1,ok\n", "body", "no column 'body'; its columns are 'id', 'text'"),
+        ("a.csv", "id,text\n1,ok\n2\n", None, "line 3: 1 fields, expected 2"),
+        ("a.csv", 'id,text\n1,"open\n', None, "line 2: not CSV"),
+        ("a.csv", b"text\n\xff\n", None, "line 2: byte 0xff is not UTF-8"),
+        ("a.parquet", "no parquet", None, "not a Parquet file"),
+        ("a.docx", "", None, "names no format of texts; known are .txt, .jsonl, .csv, .parquet"),
+    ],
+)
+def test_says_where_a_file_is_wrong(tmp_path, name, content, column, said):
+    with pytest.raises(UsageError) as error:
+        texts(write(tmp_path / name, content), column)
+    assert said in str(error.value) and name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file():
+    with pytest.raises(UsageError, match="there is no such file"):
+        open_texts("nowhere.txt")
+
+
+def test_a_named_column_wins_over_text(tmp_path):
+    rows = [{"text": "no", "body": "yes"}] * 2
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert texts(path, "body") == ["yes", "yes"]
+
+
+def test_parquet_columns_and_nulls(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "a.parquet")
+    parquet.write_table(arrow.table({"id": [1, 2], "text": ["раз", "два"], "note": ["x", None]}), path)
+    assert texts(path) == ["раз", "два"]
+    with pytest.raises(UsageError, match=r"row 2: the text is null"):
+        texts(path, "note")
+    with pytest.raises(UsageError, match=r"row 1: the text is of type int"):
+        texts(path, "id")
+    with pytest.raises(UsageError, match=r"no column 'body'; its columns are 'id', 'text', 'note'"):
+        texts(path, "body")
