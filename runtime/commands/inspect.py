@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_WIDTH = 100
 HELP = "describe a bundle: model, limits, prompts, variants, parity"
 
 
@@ -47,7 +49,9 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(["", "precision", "size", "graph"], _variants(manifest))
     for name, variant in manifest["variants"].items():
         for key, value in variant["details"].items():
-            yield f"  {name}, {key.replace('_', ' ')}: {_plain(value)}"
+            line = f"{name} {key.replace('_', ' ')}: {_plain(value)}"
+            yield ""
+            yield from textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     if manifest["parity"]:
         yield from _section("parity with the checkpoint's own model")
         yield from parity_table(manifest["parity"])
@@ -57,11 +61,10 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def parity_table(parity: Mapping[str, Any]) -> Iterator[str]:
-    """One line a variant, one column a figure."""
-    figures = {name: value if isinstance(value, dict) else {"": value} for name, value in parity.items()}
-    columns = list(dict.fromkeys(key for figure in figures.values() for key in figure))
+    """One line a variant, one column a figure; a figure that no variant has takes no column."""
+    columns = dict.fromkeys(key for figures in parity.values() for key, value in figures.items() if value is not None)
     heads = ["", *(column.replace("_", " ") for column in columns)]
-    return _table(heads, ([name, *(_plain(figure.get(key, "")) for key in columns)] for name, figure in figures.items()))
+    return _table(heads, ([name, *(_plain(figures.get(key)) for key in columns)] for name, figures in parity.items()))
 
 
 def _model(spec: Mapping[str, Any]) -> str:
@@ -86,8 +89,10 @@ def _variants(manifest: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
-        return f"{value:.9g}" if abs(value) >= 0.1 else f"{value:.2g}"
+        return f"{value:.7f}" if abs(value) >= 0.1 else f"{value:.1e}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list):

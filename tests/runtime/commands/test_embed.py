@@ -176,7 +176,7 @@ def test_a_refused_run_leaves_no_file_behind(fake_strizh, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("endings", [(".txt", ".npy"), (".csv", ".jsonl"), (".parquet", ".parquet")])
 def test_memory_does_not_grow_with_the_input(fake_strizh, tmp_path, endings):
-    """60 MB more of texts may cost at most a tenth of that. The smaller input is above every buffer's size already."""
+    """60 MB more of texts may cost a quarter of that, the noise of allocators: to keep the texts would cost all of it."""
     peaks, sizes = [], []
     for count in (30_000, 90_000):
         path = tmp_path / f"{count}{endings[0]}"
@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_the_input(fake_strizh, tmp_path, endings):
         status, out, err = finished(fake_strizh("embed", "bundle", path, "-o", f"out{count}{endings[1]}"))
         assert status == 0, err
         peaks.append(int(out))
-    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 10
+    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 4
 
 
 def write_texts(path: Path, count: int) -> int:
