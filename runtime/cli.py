@@ -77,7 +77,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             continue
         try:
             command = cast(Command, point.load())
-        except ImportError as error:
+        except (ImportError, Error) as error:
             if named:
                 raise
             commands.add_parser(name, help=f"cannot be loaded: {error}")  # the others still have their help

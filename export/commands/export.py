@@ -4,10 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from strizh.export.exporter import default_variants, export_model
 from strizh.export.recipes import RECIPES
 from strizh.export.spec import Pooling
-from tqdm import tqdm
 
 HELP = "turn a checkpoint into a bundle"
 
@@ -19,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", required=True, type=Path, help="the bundle's folder, which must not exist yet"
     )
     parser.add_argument(
-        "--variants", help=f"comma-separated, of: {', '.join(RECIPES)}; default {','.join(default_variants())}"
+        "--variants",
+        help=f"comma-separated, of: {', '.join(RECIPES)}; default portable-fp32, and cpu-bf16 where its kernels are built",
     )
     parser.add_argument("--rope-scaling", help="none, linear:F or dynamic:F; default the config's")
     parser.add_argument(
@@ -36,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, then say what was made."""
+    from strizh.export.exporter import default_variants, export_model
+    from tqdm import tqdm
+
     variants = [name.strip() for name in arguments.variants.split(",")] if arguments.variants else None
     steps = 2 + 2 * len(variants or default_variants())
     with tqdm(

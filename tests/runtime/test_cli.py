@@ -66,15 +66,14 @@ def test_a_missing_module_that_no_extra_brings_is_not_hidden(command):
         cli.main(["do"])
 
 
-def test_help_lists_a_command_that_cannot_be_loaded(monkeypatch, capsys):
-    def load() -> None:
-        raise ImportError("No module named 'torch'")
-
+@pytest.mark.parametrize("error", [ImportError("torch is not there"), BundleError("torch is not there")])
+def test_help_lists_a_command_that_cannot_be_loaded(monkeypatch, capsys, error):
+    load = raising(error)
     monkeypatch.setattr(metadata, "entry_points", lambda group: [SimpleNamespace(name="broken", load=load)])
     with pytest.raises(SystemExit) as ending:
         cli.main(["--help"])
     assert ending.value.code == 0
-    assert "cannot be loaded: No module named 'torch'" in " ".join(capsys.readouterr().out.split())
+    assert "cannot be loaded: torch is not there" in " ".join(capsys.readouterr().out.split())
 
 
 def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
