@@ -5,6 +5,7 @@ All texts of a batch lie one after the other: `cu_seqlens` int [batch + 1] says 
 of any float type, computes in float64, and knows nothing of files, specs or engines.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,12 +18,12 @@ Array = NDArray[np.float64]
 def texts(cu_seqlens: ArrayLike) -> Iterator[slice]:
     """The rows of each text in a packed batch."""
     bounds = np.asarray(cu_seqlens, np.int64)
-    return (slice(int(start), int(end)) for start, end in zip(bounds[:-1], bounds[1:], strict=True))
+    return (slice(int(start), int(end)) for start, end in itertools.pairwise(bounds))
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
     """x [n, in] times weight [out, in] transposed, plus bias [out]."""
-    product = np.asarray(x, np.float64) @ np.asarray(weight, np.float64).T
+    product: Array = np.asarray(x, np.float64) @ np.asarray(weight, np.float64).T
     return product if bias is None else product + np.asarray(bias, np.float64)
 
 
@@ -30,7 +31,7 @@ def layer_norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, eps: flo
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis."""
     x = np.asarray(x, np.float64)
     centred = x - x.mean(-1, keepdims=True)
-    y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * np.asarray(weight, np.float64)
+    y: Array = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * np.asarray(weight, np.float64)
     return y if bias is None else y + np.asarray(bias, np.float64)
 
 
@@ -76,11 +77,11 @@ def activate(x: ArrayLike, kind: str) -> Array:
         case "silu":
             return x * activate(x, "sigmoid")
         case "relu":
-            return np.maximum(x, 0)
+            return np.asarray(np.maximum(x, 0))
         case "tanh":
-            return np.tanh(x)
+            return np.asarray(np.tanh(x))
         case "sigmoid":
-            return 0.5 * (1 + np.tanh(0.5 * x))
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
         case "identity":
             return x
     raise ValueError(f"activation {kind!r}; expected gelu, gelu_tanh, silu, relu, tanh, sigmoid or identity")
@@ -135,7 +136,7 @@ def inverse_frequencies(
 
 
 def rotate(x: ArrayLike, inv_freq: ArrayLike) -> Array:
-    """Rotary embedding of one text, x [length, heads, head_size]: split halves of the first 2 * len(inv_freq) elements."""
+    """Rotary embedding of one text, x [length, heads, head_size]: split halves of the first 2 * len(inv_freq)."""
     y = np.array(x, np.float64)
     half = np.asarray(inv_freq).shape[0]
     angle = np.outer(np.arange(y.shape[0]), np.asarray(inv_freq, np.float64))[:, None, :]
@@ -252,7 +253,7 @@ def self_attention(
     relative_max_distance: int = 0,
     norm_eps: float = 0.0,
 ) -> Array:
-    """The attention half of a layer without norm and residual, [total_tokens, hidden]. Arguments as in `encoder_layer`."""
+    """The attention half of a layer without norm and residual, [total_tokens, hidden]; see `encoder_layer`."""
 
     def project(name: str, y: Array) -> Array:
         return linear(y, weights[f"attention.{name}.weight"], weights.get(f"attention.{name}.bias"))

@@ -36,7 +36,7 @@ def test_attention_is_pytorchs() -> None:
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 400])
 def test_relative_buckets_are_t5s(length: int) -> None:
-    t5 = pytest.importorskip("transformers.models.t5.modeling_t5", reason="the buckets are compared with transformers' T5")
+    t5 = pytest.importorskip("transformers.models.t5.modeling_t5", reason="the buckets are transformers' T5's")
     distance = torch.arange(length)[None, :] - torch.arange(length)[:, None]
     expected = t5.T5Attention._relative_position_bucket(distance, True, 32, 128).numpy()
     np.testing.assert_array_equal(reference.relative_buckets(length, buckets=32, max_distance=128), expected)
