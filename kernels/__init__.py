@@ -3,12 +3,6 @@
 ONNX Runtime registers the library by its path; nothing here imports numpy or onnxruntime.
 """
 
-from pathlib import Path
+from strizh.kernels.library import instruction_set, instruction_sets, library_path, set_threads, threads
 
-_NAMES = ("libstrizh_cpu.so", "libstrizh_cpu.dylib", "strizh_cpu.dll")
-
-
-def library_path() -> Path | None:
-    """Path of the CPU operator library, or None where strizh was installed without a C++ compiler."""
-    folder = Path(__file__).parent
-    return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+__all__ = ["instruction_set", "instruction_sets", "library_path", "set_threads", "threads"]

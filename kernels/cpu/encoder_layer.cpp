@@ -1,0 +1,329 @@
+// How a layer is cut. Rows of the batch (tokens) are independent but for attention, so there are two ways:
+//
+//   blocks   Many rows: each thread takes a block of rows through everything, once to q, k and v, and, when all keys
+//            are there, once from attention to the end. A block's intermediate values never leave its core's cache.
+//   columns  Few rows: all threads work on the same rows and share the columns of each product, so that every weight
+//            is read once, with a barrier between one product and the next.
+//
+// Both compute each element by the same sums in the same order.
+#include "encoder_layer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+
+#include "error.h"
+#include "isa.h"
+#include "layer_shape.h"
+#include "layer_tables.h"
+#include "memory.h"
+#include "team.h"
+
+namespace strizh {
+
+namespace {
+
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr size_t kBlockRows = 96;         // an intermediate block of 3072 columns in bf16 is 0.6 MB: it fits L2
+constexpr size_t kRowsPerThread = 32;     // below this, share columns
+constexpr size_t kRowSlack = 32;          // a tile may read, never use, rows behind the last
+
+// The rows that one pass works on, and its scratch memory.
+struct Block {
+  size_t first, rows;
+  PackedRows input;    // the layer's input, then the feed-forward's
+  PackedRows context;  // attention's output
+  PackedRows inner;    // the feed-forward's intermediate
+  float* residual;     // [rows][hidden_padded]
+};
+
+class LayerRun {
+ public:
+  LayerRun(const StrizhEncoderLayer& layer, const Batch& batch, const float* hidden, float* out)
+      : layer_(layer), shape_(layer), batch_(batch), hidden_(hidden), out_(out), isa_(kernels()), tables_(layer, batch) {}
+
+  void run() {
+    const size_t team = threads(), tokens = batch_.tokens;
+    const bool columns = team > 1 && tokens < team * kRowsPerThread;
+    // As many blocks as fill the team evenly.
+    const size_t blocks = columns ? 1 : divide_up(divide_up(tokens, kBlockRows), team) * team;
+    const size_t rows = divide_up(tokens, blocks), capacity = rows + kRowSlack;
+    const size_t shared = shared_bytes(), one_block = block_bytes(capacity);
+    const size_t one_head = capacity * shape_.width * sizeof(float) + 64;
+    const size_t members = columns ? team : std::min(team, blocks), own_blocks = columns ? 1 : members;
+    char* base = scratch_.reserve(shared + own_blocks * one_block + members * one_head);
+    place_shared(base);
+    char* heads = base + shared + own_blocks * one_block;
+
+    std::atomic<size_t> next_projection{0}, next_rest{0};
+    run_team(members, [&](const Member& me) {
+      float* head = reinterpret_cast<float*>(heads + me.index * one_head);
+      if (columns) {
+        share_columns(place_block(base + shared, capacity, 0, tokens), head, me);
+        return;
+      }
+      char* mine = base + shared + me.index * one_block;
+      const auto block = [&](size_t i) {
+        const size_t first = share(tokens, i, blocks);
+        return place_block(mine, capacity, first, share(tokens, i + 1, blocks) - first);
+      };
+      for (size_t i; (i = next_projection.fetch_add(1)) < blocks;) {
+        const Block b = block(i);
+        load(b, 0, b.rows);
+        project(b, head, 0, shape_.units());
+      }
+      me.barrier();
+      for (size_t i; (i = next_rest.fetch_add(1)) < blocks;) {
+        const Block b = block(i);
+        attend(b, 0, shape_.heads);
+        begin_residual(b, 0, b.rows);
+        output(b, 0, hidden_panels());
+        between(b, 0, b.rows);
+        up(b, 0, inner_panels());
+        down(b, 0, hidden_panels());
+        finish(b, 0, b.rows);
+      }
+    });
+  }
+
+ private:
+  void share_columns(const Block& b, float* head, const Member& me) {
+    const auto mine = [&](size_t n) { return share(n, me.index, me.count); };
+    const auto end = [&](size_t n) { return share(n, me.index + 1, me.count); };
+    load(b, mine(b.rows), end(b.rows));
+    begin_residual(b, mine(b.rows), end(b.rows));
+    me.barrier();
+    project(b, head, mine(shape_.units()), end(shape_.units()));
+    me.barrier();
+    attend(b, mine(shape_.heads), end(shape_.heads));
+    me.barrier();
+    output(b, mine(hidden_panels()), end(hidden_panels()));
+    me.barrier();
+    between(b, mine(b.rows), end(b.rows));
+    me.barrier();
+    up(b, mine(inner_panels()), end(inner_panels()));
+    me.barrier();
+    down(b, mine(hidden_panels()), end(hidden_panels()));
+    me.barrier();
+    finish(b, mine(b.rows), end(b.rows));
+  }
+
+  size_t hidden_panels() const { return shape_.hidden_padded / kPanelColumns; }
+  size_t inner_panels() const { return shape_.inner_padded / kPanelColumns; }
+
+  // Memory -------------------------------------------------------------------------------------------------------
+
+  size_t query_rows() const { return batch_.tokens + kRowSlack; }
+  size_t query_bytes() const { return shape_.heads * shape_.head_lines * query_rows() * kLineBytes; }
+  size_t key_bytes() const { return shape_.kv_heads * tables_.panels() * shape_.key_bytes; }
+  size_t value_bytes() const { return shape_.kv_heads * shape_.head_panels() * tables_.panels() * shape_.value_bytes; }
+  size_t shared_bytes() const { return query_bytes() + key_bytes() + value_bytes(); }
+
+  void place_shared(char* base) {
+    query_ = base;
+    key_ = query_ + query_bytes();
+    value_ = key_ + key_bytes();
+  }
+
+  size_t block_bytes(size_t capacity) const {
+    const size_t lines = shape_.hidden_lines + shape_.heads * shape_.head_lines + shape_.inner_lines;
+    return capacity * (lines * kLineBytes + shape_.hidden_padded * sizeof(float));
+  }
+
+  Block place_block(char* base, size_t capacity, size_t first, size_t rows) const {
+    const size_t stride = capacity * kLineBytes;
+    char* context = base + shape_.hidden_lines * stride;
+    char* inner = context + shape_.heads * shape_.head_lines * stride;
+    char* residual = inner + shape_.inner_lines * stride;
+    return {first, rows, {base, stride}, {context, stride}, {inner, stride}, reinterpret_cast<float*>(residual)};
+  }
+
+  char* query_at(size_t head, size_t token) const {
+    return query_ + (head * shape_.head_lines * query_rows() + token) * kLineBytes;
+  }
+  char* key_at(size_t head, size_t text) const {
+    return key_ + (head * tables_.panels() + tables_.first_panel(text)) * shape_.key_bytes;
+  }
+  char* value_at(size_t head, size_t text) const {
+    return value_ + (head * shape_.head_panels() * tables_.panels() + tables_.first_panel(text)) * shape_.value_bytes;
+  }
+  size_t value_stride() const { return tables_.panels() * shape_.value_bytes; }
+
+  // Stages: each works on part of a block, by rows, heads or panels of columns -------------------------------------
+
+  NormCall norm_call(const StrizhNorm& norm, bool apply, const float* in, size_t in_stride, size_t rows) const {
+    return {apply ? static_cast<Norm>(norm.kind) : Norm::none, norm.weight, norm.bias, norm.eps, in, in_stride, rows,
+            shape_.hidden, nullptr, 0, {nullptr, 0}, shape_.precision};
+  }
+
+  static PackedRows from_row(PackedRows packed, size_t row) { return {packed.data + row * kLineBytes, packed.stride}; }
+
+  void load(const Block& b, size_t begin, size_t end) const {
+    const float* in = hidden_ + (b.first + begin) * shape_.hidden;
+    NormCall call = norm_call(layer_.attention_norm, layer_.pre_norm, in, shape_.hidden, end - begin);
+    call.packed = from_row(b.input, begin);
+    isa_.norm(call);
+  }
+
+  void project(const Block& b, float* head, size_t first_unit, size_t last_unit) const {
+    const size_t panels = shape_.head_panels();
+    for (size_t unit = first_unit; unit < last_unit; unit++) {
+      LinearCall call = linear_call(layer_.qkv, shape_.hidden_lines, b.input, b.rows, unit * panels, (unit + 1) * panels);
+      call.epilogue = Epilogue::store;
+      call.out = head;
+      call.out_stride = shape_.width;
+      isa_.linear(call);
+      for_each_text(b, [&](size_t text, size_t position, size_t row, size_t rows) {
+        keep_head(unit, text, position, b.first + row, head + row * shape_.width, rows);
+      });
+    }
+  }
+
+  void keep_head(size_t unit, size_t text, size_t position, size_t token, const float* in, size_t rows) const {
+    const RotaryTable* table = unit < shape_.heads + shape_.kv_heads ? tables_.rotary(text) : nullptr;
+    const size_t half = shape_.width / 2;
+    HeadCall call{shape_.precision, in, shape_.width, rows, shape_.width, nullptr, static_cast<size_t>(layer_.head_size),
+                  layer_.attention_norm.eps, table ? table->cosine.data() + position * half : nullptr,
+                  table ? table->sine.data() + position * half : nullptr, 1.0f, position, batch_.length(text), nullptr, 0};
+    if (unit < shape_.heads) {
+      call.norm_weight = layer_.q_norm;
+      call.scale = static_cast<float>(layer_.attention_scale) * kLog2E;
+      call.out = query_at(unit, token);
+      call.stride = query_rows() * kLineBytes;
+      return isa_.query(call);
+    }
+    unit -= shape_.heads;
+    if (unit < shape_.kv_heads) {
+      call.norm_weight = layer_.k_norm;
+      call.out = key_at(unit, text);
+      return isa_.key(call);
+    }
+    call.out = value_at(unit - shape_.kv_heads, text);
+    call.stride = value_stride();
+    isa_.value(call);
+  }
+
+  void attend(const Block& b, size_t first_head, size_t last_head) const {
+    for_each_text(b, [&](size_t text, size_t position, size_t row, size_t rows) {
+      for (size_t head = first_head; head < last_head; head++) {
+        const size_t kv = head * shape_.kv_heads / shape_.heads;
+        for (size_t done = 0; done < rows; done += kAttendRows) {
+          const size_t at = row + done, count = std::min<size_t>(kAttendRows, rows - done);
+          PackedRows out = from_row(b.context, at);
+          out.data += head * shape_.head_lines * b.context.stride;
+          isa_.attend({shape_.precision,
+                       {query_at(head, b.first + at), query_rows() * kLineBytes},
+                       key_at(kv, text), value_at(kv, text), value_stride(), shape_.width, count, position + done,
+                       batch_.length(text), layer_.window < 0 ? SIZE_MAX : static_cast<size_t>(layer_.window),
+                       layer_.causal != 0, tables_.bias(head), out});
+        }
+      }
+    });
+  }
+
+  void begin_residual(const Block& b, size_t begin, size_t end) const {
+    NormCall copy = norm_call(layer_.attention_norm, false, hidden_ + (b.first + begin) * shape_.hidden, shape_.hidden, end - begin);
+    copy.out = b.residual + begin * shape_.hidden_padded;
+    copy.out_stride = shape_.hidden_padded;
+    isa_.norm(copy);
+  }
+
+  void output(const Block& b, size_t begin, size_t end) const {
+    add_product(b, layer_.output, shape_.heads * shape_.head_lines, b.context, begin, end);
+  }
+
+  // Post-norm: the attention's norm, kept and packed. Pre-norm: the feed-forward's, packed only.
+  void between(const Block& b, size_t begin, size_t end) const {
+    float* rows = b.residual + begin * shape_.hidden_padded;
+    NormCall call = norm_call(layer_.pre_norm ? layer_.mlp_norm : layer_.attention_norm, true, rows, shape_.hidden_padded, end - begin);
+    call.packed = from_row(b.input, begin);
+    if (!layer_.pre_norm) call.out = rows, call.out_stride = shape_.hidden_padded;
+    isa_.norm(call);
+  }
+
+  void up(const Block& b, size_t begin, size_t end) const {
+    const size_t together = layer_.gated_mlp ? 2 : 1;
+    LinearCall call = linear_call(layer_.up, shape_.hidden_lines, b.input, b.rows, begin * together, end * together);
+    call.epilogue = layer_.gated_mlp ? Epilogue::gate : Epilogue::activate;
+    call.activation = static_cast<Activation>(layer_.activation);
+    call.packed = b.inner;
+    isa_.linear(call);
+  }
+
+  void down(const Block& b, size_t begin, size_t end) const {
+    add_product(b, layer_.down, shape_.inner_lines, b.inner, begin, end);
+  }
+
+  void finish(const Block& b, size_t begin, size_t end) const {
+    const float* rows = b.residual + begin * shape_.hidden_padded;
+    NormCall call = norm_call(layer_.mlp_norm, !layer_.pre_norm, rows, shape_.hidden_padded, end - begin);
+    call.out = out_ + (b.first + begin) * shape_.hidden;
+    call.out_stride = shape_.hidden;
+    isa_.norm(call);
+  }
+
+  void add_product(const Block& b, const StrizhLinear& weights, size_t lines, PackedRows a, size_t begin, size_t end) const {
+    LinearCall call = linear_call(weights, lines, a, b.rows, begin, end);
+    call.epilogue = Epilogue::add;
+    call.out = b.residual;
+    call.out_stride = shape_.hidden_padded;
+    isa_.linear(call);
+  }
+
+  LinearCall linear_call(const StrizhLinear& weights, size_t lines, PackedRows a, size_t rows, size_t begin, size_t end) const {
+    const Linear linear{shape_.precision, static_cast<const char*>(weights.panels), weights.bias, lines};
+    return {linear, a, rows, begin, end, Epilogue::store, Activation::identity, nullptr, 0, {nullptr, 0}};
+  }
+
+  // Calls visit(text, position in it, row in the block, rows) for the texts that a block touches.
+  template <typename Visit>
+  void for_each_text(const Block& b, Visit visit) const {
+    size_t text = batch_.text_of(b.first);
+    for (size_t row = 0; row < b.rows; text++) {
+      const size_t position = b.first + row - batch_.begin(text);
+      const size_t rows = std::min(batch_.length(text) - position, b.rows - row);
+      if (rows) visit(text, position, row, rows);
+      row += rows;
+    }
+  }
+
+  const StrizhEncoderLayer& layer_;
+  const LayerShape shape_;
+  const Batch& batch_;
+  const float* hidden_;
+  float* out_;
+  const Kernels& isa_;
+  const LayerTables tables_;
+  Scratch scratch_;
+  char *query_ = nullptr, *key_ = nullptr, *value_ = nullptr;
+};
+
+void require(bool holds, const std::string& what) {
+  if (!holds) throw Error("EncoderLayer: " + what);
+}
+
+}  // namespace
+
+void check_encoder_layer(const StrizhEncoderLayer& l) {
+  const auto text = [](int64_t x) { return std::to_string(x); };
+  require(l.precision == 0 || l.precision == 1, "precision is " + text(l.precision) + "; expected 0 (float32) or 1 (bfloat16)");
+  require(l.hidden_size > 0 && l.intermediate_size > 0 && l.head_size > 0 && l.num_heads > 0, "a size is not positive");
+  require(l.num_kv_heads > 0 && l.num_heads % l.num_kv_heads == 0,
+          "num_heads is " + text(l.num_heads) + " and num_kv_heads " + text(l.num_kv_heads) + "; expected a multiple of it");
+  require(padded(static_cast<size_t>(l.head_size)) <= kMaxHeadWidth, "head_size is " + text(l.head_size) + "; expected at most " + text(kMaxHeadWidth));
+  require(l.activation >= 0 && l.activation <= 4, "activation is " + text(l.activation) + "; expected 0 to 4");
+  require(l.rope_dim >= 0 && l.rope_dim <= l.head_size && l.rope_dim % 2 == 0,
+          "rope_dim is " + text(l.rope_dim) + "; expected an even number up to head_size, " + text(l.head_size));
+  require(l.rope_scaling >= 0 && l.rope_scaling <= 3, "rope_scaling is " + text(l.rope_scaling) + "; expected 0 to 3");
+  require(l.rope_scaling != 2 || (l.trained_positions > 0 && l.rope_dim > 2), "dynamic rope_scaling needs trained_positions and a rope_dim above 2");
+  require(l.relative_bias == nullptr || (l.relative_buckets >= 4 && l.relative_max_distance > 0),
+          "relative_bias needs relative_buckets of at least 4 and relative_max_distance");
+  for (const StrizhNorm* norm : {&l.attention_norm, &l.mlp_norm})
+    require(norm->kind == 0 || (norm->kind <= 2 && norm->weight), "a norm has no weight or an unknown kind");
+}
+
+void encoder_layer(const StrizhEncoderLayer& layer, const Batch& batch, const float* hidden, float* out) {
+  if (batch.tokens > 0) LayerRun(layer, batch, hidden, out).run();
+}
+
+}  // namespace strizh

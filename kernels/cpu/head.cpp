@@ -1,0 +1,89 @@
+#include "head.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "isa.h"
+#include "memory.h"
+#include "team.h"
+
+namespace strizh {
+
+namespace {
+
+constexpr size_t kDenseRows = 96;
+
+// Adds rows, oldest first, so that a text's sum does not depend on who computes it.
+void pool_text(Pooling kind, size_t size, const float* rows, size_t length, float* out) {
+  std::fill(out, out + size, 0.0f);
+  if (length == 0) return;
+  if (kind == Pooling::cls || kind == Pooling::last) {
+    const float* row = kind == Pooling::cls ? rows : rows + (length - 1) * size;
+    std::copy(row, row + size, out);
+    return;
+  }
+  if (kind == Pooling::max) std::copy(rows, rows + size, out);
+  double weights = 0;
+  for (size_t r = 0; r < length; r++) {
+    const float* row = rows + r * size;
+    const float weight = kind == Pooling::weightedmean ? static_cast<float>(r + 1) : 1.0f;
+    weights += weight;
+    if (kind == Pooling::max) for (size_t c = 0; c < size; c++) out[c] = std::max(out[c], row[c]);
+    else for (size_t c = 0; c < size; c++) out[c] += weight * row[c];
+  }
+  if (kind == Pooling::max) return;
+  const float scale = static_cast<float>(1 / (kind == Pooling::mean_sqrt_len_tokens ? std::sqrt(weights) : weights));
+  for (size_t c = 0; c < size; c++) out[c] *= scale;
+}
+
+}  // namespace
+
+void norm(const StrizhNorm& n, size_t size, const float* in, size_t rows, float* out) {
+  const Kernels& isa = kernels();
+  run_team(threads(), [&](const Member& me) {
+    const size_t first = share(rows, me.index, me.count), last = share(rows, me.index + 1, me.count);
+    isa.norm({static_cast<Norm>(n.kind), n.weight, n.bias, n.eps, in + first * size, size, last - first, size,
+              out + first * size, size, {nullptr, 0}, Precision::fp32});
+  });
+}
+
+void pooling(Pooling kind, size_t size, const float* hidden, const Batch& batch, float* out) {
+  run_team(threads(), [&](const Member& me) {
+    const size_t last = share(batch.texts, me.index + 1, me.count);
+    for (size_t text = share(batch.texts, me.index, me.count); text < last; text++)
+      pool_text(kind, size, hidden + batch.begin(text) * size, batch.length(text), out + text * size);
+  });
+}
+
+void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
+  const Precision precision = static_cast<Precision>(d.precision);
+  const size_t from = static_cast<size_t>(d.in_features), to = static_cast<size_t>(d.out_features);
+  const size_t lines = padded(from) / elements_per_line(precision), stride = (kDenseRows + 32) * kLineBytes;
+  Scratch scratch;
+  char* packed = scratch.reserve(lines * stride + kDenseRows * padded(to) * sizeof(float));
+  float* sums = reinterpret_cast<float*>(packed + lines * stride);
+  const Kernels& isa = kernels();
+  for (size_t first = 0; first < rows; first += kDenseRows) {
+    const size_t count = std::min(kDenseRows, rows - first), panels = padded(to) / kPanelColumns;
+    isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, {packed, stride}, precision});
+    run_team(threads(), [&](const Member& me) {
+      const size_t begin = share(panels, me.index, me.count), end = share(panels, me.index + 1, me.count);
+      isa.linear({{precision, static_cast<const char*>(d.weights.panels), d.weights.bias, lines}, {packed, stride}, count,
+                  begin, end, Epilogue::store, static_cast<Activation>(d.activation), sums + begin * kPanelColumns, padded(to),
+                  {nullptr, 0}});
+    });
+    for (size_t row = 0; row < count; row++)
+      std::copy(sums + row * padded(to), sums + row * padded(to) + to, out + (first + row) * to);
+  }
+}
+
+void normalize(size_t size, const float* in, size_t rows, float* out) {
+  for (size_t r = 0; r < rows; r++) {
+    double squares = 0;
+    for (size_t c = 0; c < size; c++) squares += static_cast<double>(in[r * size + c]) * in[r * size + c];
+    const float scale = static_cast<float>(1 / std::max(std::sqrt(squares), 1e-12));
+    for (size_t c = 0; c < size; c++) out[r * size + c] = in[r * size + c] * scale;
+  }
+}
+
+}  // namespace strizh

@@ -1,0 +1,95 @@
+#include "isa.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <iterator>
+
+#include "error.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace strizh {
+
+#if defined(__x86_64__)
+namespace avx512_bf16 { extern const Kernels kernels; }
+namespace avx512 { extern const Kernels kernels; }
+#endif
+namespace generic { extern const Kernels kernels; }
+
+namespace {
+
+#if defined(__x86_64__)
+struct Registers { unsigned eax = 0, ebx = 0, ecx = 0, edx = 0; };
+
+Registers cpuid(unsigned leaf, unsigned subleaf) {
+  Registers r;
+  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
+  return r;
+}
+
+bool has(unsigned word, int bit) { return (word >> bit & 1) != 0; }
+
+// The operating system saves these registers: bits of XCR0 (Intel SDM, volume 1, 13.3).
+bool saves_state(unsigned mask) {
+  if (!has(cpuid(1, 0).ecx, 27)) return false;  // OSXSAVE
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & mask) == mask;
+}
+
+constexpr unsigned kAvx512State = 0xe6;  // SSE, AVX, opmask, upper halves, upper sixteen
+
+bool runs_avx512() {
+  const unsigned ebx = cpuid(7, 0).ebx;
+  return saves_state(kAvx512State) && has(ebx, 16) && has(ebx, 17) && has(ebx, 30) && has(ebx, 31);  // F, DQ, BW, VL
+}
+
+bool runs_avx512_bf16() { return runs_avx512() && has(cpuid(7, 1).eax, 5); }
+#endif
+
+bool runs_always() { return true; }
+
+constexpr InstructionSet kInstructionSets[] = {
+#if defined(__x86_64__)
+    {"avx512_bf16", runs_avx512_bf16, &avx512_bf16::kernels},
+    {"avx512", runs_avx512, &avx512::kernels},
+#endif
+    {"generic", runs_always, &generic::kernels},
+};
+
+std::atomic<const Kernels*> chosen{nullptr};
+
+const Kernels* choose(const std::string& name) {
+  for (const InstructionSet& isa : kInstructionSets)
+    if ((name.empty() || name == isa.name) && isa.runs()) return isa.kernels;
+  throw Error("STRIZH_ISA is '" + name + "', which this library does not have or this CPU does not run; expected one of " +
+              instruction_sets_that_run() + ", or unset for the best");
+}
+
+}  // namespace
+
+const InstructionSet* begin_instruction_sets() { return std::begin(kInstructionSets); }
+const InstructionSet* end_instruction_sets() { return std::end(kInstructionSets); }
+
+const Kernels& kernels() {
+  const Kernels* current = chosen.load(std::memory_order_acquire);
+  if (current == nullptr) {
+    const char* forced = std::getenv("STRIZH_ISA");
+    current = choose(forced ? forced : "");
+    chosen.store(current, std::memory_order_release);
+  }
+  return *current;
+}
+
+void use_instruction_set(const std::string& name) { chosen.store(choose(name), std::memory_order_release); }
+
+std::string instruction_sets_that_run() {
+  std::string names;
+  for (const InstructionSet& isa : kInstructionSets)
+    if (isa.runs()) names += (names.empty() ? "" : ", ") + std::string(isa.name);
+  return names;
+}
+
+}  // namespace strizh

@@ -1,0 +1,30 @@
+// AVX-512 without BF16: a pair of bf16 is two floats, shifted apart and multiplied in float.
+#include <cstddef>
+#include <cstdint>
+#include <immintrin.h>
+
+#include "../kernels.h"
+
+namespace strizh::avx512 {
+
+#define STRIZH_BF16_INSTRUCTIONS 0
+#include "vector_avx512.h"
+
+template <Precision precision>
+static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
+  if constexpr (precision == Precision::bf16) {
+    const __m512i upper = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000));
+    asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(_mm512_slli_epi32(a, 16)), "v"(_mm512_slli_epi32(b, 16)));
+    asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(_mm512_and_si512(a, upper)), "v"(_mm512_and_si512(b, upper)));
+  } else {
+    asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  }
+}
+
+#include "product_avx512.h"
+#include "text.h"
+
+extern const Kernels kernels;
+const Kernels kernels = STRIZH_KERNELS("avx512");
+
+}  // namespace strizh::avx512

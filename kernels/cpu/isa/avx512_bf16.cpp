@@ -1,0 +1,25 @@
+// AVX-512 with BF16: vdpbf16ps, 32 multiply-adds an instruction.
+#include <cstddef>
+#include <cstdint>
+#include <immintrin.h>
+
+#include "../kernels.h"
+
+namespace strizh::avx512_bf16 {
+
+#define STRIZH_BF16_INSTRUCTIONS 1
+#include "vector_avx512.h"
+
+template <Precision precision>
+static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
+  if constexpr (precision == Precision::bf16) asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  else asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+}
+
+#include "product_avx512.h"
+#include "text.h"
+
+extern const Kernels kernels;
+const Kernels kernels = STRIZH_KERNELS("avx512_bf16");
+
+}  // namespace strizh::avx512_bf16

@@ -1,0 +1,105 @@
+// Attention of up to kAttendRows queries of one text and head, with an online softmax: keys in blocks of kKeyBlock,
+// counted from the start of the text, so that a query's sums do not depend on the queries beside it. What a query does
+// not see has probability exactly 0 and leaves every sum as it was.
+
+struct Softmax { float largest, total; };
+
+struct Span { size_t begin, end; };  // of keys
+
+static inline Span seen_keys(const AttendCall& call, size_t query) {
+  const size_t begin = call.window < query ? query - call.window : 0;
+  size_t end = call.causal ? query + 1 : call.keys;
+  if (call.window < call.keys && query + call.window + 1 < end) end = query + call.window + 1;
+  return {begin, end};
+}
+
+static inline size_t clamp(size_t x, size_t low, size_t high) { return x < low ? low : x > high ? high : x; }
+
+// Scores of one query against keys [block, block + width) to probabilities; gives the factor for what came before.
+template <Precision precision>
+static inline float softmax_row(const AttendCall& call, float* scores, size_t query, size_t block, size_t width,
+                                Softmax& state, PackedRows to, size_t row) {
+  const Span seen = seen_keys(call, query);
+  const size_t begin = clamp(seen.begin, block, block + width) - block, end = clamp(seen.end, block, block + width) - block;
+  const Vector hidden = broadcast(-1e38f);
+  const float* bias = call.bias ? call.bias + block - query : nullptr;
+  Vector top = broadcast(state.largest);
+  for (size_t k = 0; k < width; k += kWidth) {
+    Vector s = load(scores + k);
+    if (bias) s = add(s, load(bias + k));
+    if (k < begin || k + kWidth > end)
+      s = keep_between(s, clamp(begin, k, k + kWidth) - k, clamp(end, k, k + kWidth) - k, hidden);
+    top = maximum(top, s);
+    store(scores + k, s);
+  }
+  const float peak = largest(top), before = state.largest;
+  Vector total = broadcast(0.0f);
+  for (size_t k = 0; k < width; k += kWidth) {
+    const Vector p = exp2(subtract(load(scores + k), broadcast(peak)));
+    total = add(total, p);
+    store_packed<precision>(to, row, k, p);
+  }
+  alignas(64) float factor[kWidth];
+  store(factor, exp2(broadcast(before - peak)));
+  state = {peak, state.total * factor[0] + sum(total)};
+  return factor[0];
+}
+
+template <Precision precision>
+static void attend_block(const AttendCall& call, size_t first, size_t rows, size_t block, Softmax* state, float* sums) {
+  alignas(64) float scores[kTileRows * kKeyBlock];
+  alignas(64) char probabilities[kTileRows * kKeyBlock * kGroupBytes];
+  constexpr size_t line = elements_per_line(precision);
+  // Only the panels that some query of this tile sees.
+  const size_t block_end = block + kKeyBlock < padded(call.keys) ? block + kKeyBlock : padded(call.keys);
+  const size_t begin = clamp(seen_keys(call, first).begin / kPanelColumns * kPanelColumns, block, block_end);
+  const size_t end = clamp(padded(seen_keys(call, first + rows - 1).end), begin, block_end), width = end - begin;
+  if (width == 0) return;
+
+  const size_t row = first - call.first_query, key_bytes = call.head_width / elements_per_group(precision) * 128;
+  const char* k = call.k + begin / kPanelColumns * key_bytes;
+  for (size_t c = 0; c < width; c += kPanelColumns, k += key_bytes)
+    product_tile<precision>(rows, call.q.data + row * kLineBytes, call.q.stride, k, call.head_width / line, scores + c,
+                            kKeyBlock, false, nullptr);
+
+  const PackedRows to = {probabilities, kTileRows * kLineBytes};
+  for (size_t r = 0; r < rows; r++) {
+    const float factor = softmax_row<precision>(call, scores + r * kKeyBlock, first + r, begin, width, state[row + r], to, r);
+    if (factor == 1.0f) continue;
+    for (size_t c = 0; c < call.head_width; c += kWidth) {
+      float* sum = sums + (row + r) * call.head_width + c;
+      store(sum, multiply(load(sum), broadcast(factor)));
+    }
+  }
+  const char* v = call.v + begin / elements_per_group(precision) * kPanelColumns * kGroupBytes;
+  for (size_t c = 0; c < call.head_width; c += kPanelColumns, v += call.v_stride)
+    product_tile<precision>(rows, probabilities, to.stride, v, width / line, sums + row * call.head_width + c,
+                            call.head_width, true, nullptr);
+}
+
+template <Precision precision>
+static void attend_rows(const AttendCall& call) {
+  alignas(64) float sums[kAttendRows * kMaxHeadWidth];
+  Softmax state[kAttendRows];
+  for (size_t i = 0; i < call.rows; i++) state[i] = {-1e30f, 0.0f};
+  for (size_t i = 0; i < call.rows * call.head_width; i += kWidth) store(sums + i, broadcast(0.0f));
+
+  const size_t last = seen_keys(call, call.first_query + call.rows - 1).end;
+  for (size_t block = seen_keys(call, call.first_query).begin / kKeyBlock * kKeyBlock; block < last; block += kKeyBlock)
+    for (size_t tile = 0, first = 0; first < call.rows; tile++) {
+      const size_t end = tile_edge(call.rows, tile + 1);
+      attend_block<precision>(call, call.first_query + first, end - first, block, state, sums);
+      first = end;
+    }
+
+  for (size_t row = 0; row < call.rows; row++) {
+    const Vector inverse = broadcast(1.0f / state[row].total);
+    for (size_t c = 0; c < call.head_width; c += kWidth)
+      store_packed<precision>(call.out, row, c, multiply(load(sums + row * call.head_width + c), inverse));
+  }
+}
+
+static void attend(const AttendCall& call) {
+  if (call.precision == Precision::fp32) attend_rows<Precision::fp32>(call);
+  else attend_rows<Precision::bf16>(call);
+}

@@ -1,0 +1,70 @@
+// Functions of one vector, and packed rows element by element.
+static_assert(kPanelColumns % kWidth == 0, "a panel is a whole number of vectors");
+
+// 2^x for x <= 127: Taylor's polynomial of 2^f on |f| <= 1/2 refitted by minimax, relative error 2e-7.
+static inline Vector exp2(Vector x) {
+  x = maximum(x, broadcast(-200.0f));
+  const Vector n = nearest_integer(x), f = subtract(x, n);
+  Vector p = broadcast(1.5403530393381609e-4f);
+  p = multiply_add(p, f, broadcast(1.3333558146428443e-3f));
+  p = multiply_add(p, f, broadcast(9.6181291076284772e-3f));
+  p = multiply_add(p, f, broadcast(5.5504108664821580e-2f));
+  p = multiply_add(p, f, broadcast(2.4022650695910071e-1f));
+  p = multiply_add(p, f, broadcast(6.9314718055994531e-1f));
+  p = multiply_add(p, f, broadcast(1.0f));
+  return times_power_of_two(p, n);
+}
+
+static inline Vector exp(Vector x) { return exp2(multiply(minimum(x, broadcast(88.0f)), broadcast(1.4426950408889634f))); }
+
+static inline Vector sigmoid(Vector x) {
+  const Vector one = broadcast(1.0f);
+  return divide(one, add(one, exp(subtract(broadcast(0.0f), x))));
+}
+
+// x Phi(x) = max(x, 0) - |x| Phi(-|x|), and Phi(-t) = exp(-t^2 / 2) R(t) with R a polynomial (fitted to
+// erfcx(t / sqrt 2) / 2 on [0, 5.6], where t exp(-t^2 / 2) weighs the error): no division, absolute error 2e-7.
+static inline Vector gelu(Vector x) {
+  const Vector t = magnitude(x), u = minimum(t, broadcast(5.6f));
+  Vector r = broadcast(5.533207502e-07f);
+  r = multiply_add(r, u, broadcast(-1.494085922e-05f));
+  r = multiply_add(r, u, broadcast(1.788960768e-04f));
+  r = multiply_add(r, u, broadcast(-1.269885891e-03f));
+  r = multiply_add(r, u, broadcast(6.068252967e-03f));
+  r = multiply_add(r, u, broadcast(-2.120398585e-02f));
+  r = multiply_add(r, u, broadcast(5.792663326e-02f));
+  r = multiply_add(r, u, broadcast(-1.304889373e-01f));
+  r = multiply_add(r, u, broadcast(2.492035482e-01f));
+  r = multiply_add(r, u, broadcast(-3.988147463e-01f));
+  r = multiply_add(r, u, broadcast(4.999928583e-01f));
+  const Vector gauss = exp2(multiply(multiply(t, t), broadcast(-0.72134752044448170f)));
+  return subtract(maximum(x, broadcast(0.0f)), multiply(multiply(t, gauss), r));
+}
+
+static inline Vector gelu_tanh(Vector x) {  // x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))
+  const Vector inner = multiply_add(multiply(x, x), broadcast(0.044715f), broadcast(1.0f));
+  return multiply(x, sigmoid(multiply(multiply(x, inner), broadcast(1.5957691216057308f))));
+}
+
+template <Activation kind>
+static inline Vector activate(Vector x) {
+  if constexpr (kind == Activation::gelu) return gelu(x);
+  if constexpr (kind == Activation::gelu_tanh) return gelu_tanh(x);
+  if constexpr (kind == Activation::silu) return multiply(x, sigmoid(x));
+  if constexpr (kind == Activation::relu) return maximum(x, broadcast(0.0f));
+  if constexpr (kind == Activation::sigmoid) return sigmoid(x);
+  if constexpr (kind == Activation::tanh) {
+    const Vector two = broadcast(2.0f);
+    return subtract(multiply(two, sigmoid(multiply(two, x))), broadcast(1.0f));
+  }
+  return x;
+}
+
+// Elements column ... column + kWidth - 1 of a packed row.
+template <Precision precision>
+static inline void store_packed(PackedRows to, size_t row, size_t column, Vector x) {
+  constexpr size_t line = elements_per_line(precision);
+  char* p = to.data + column / line * to.stride + row * kLineBytes + column % line * element_bytes(precision);
+  if constexpr (precision == Precision::fp32) store(reinterpret_cast<float*>(p), x);
+  else store_bf16(reinterpret_cast<uint16_t*>(p), x);
+}

@@ -1,0 +1,50 @@
+// LayerNorm and RMSNorm of rows that are still in the cache, written as float rows, as packed rows, or both.
+
+static inline Vector row_vector(const float* row, size_t column, size_t size) {
+  return column + kWidth <= size ? load(row + column) : column < size ? load_first(row + column, size - column) : broadcast(0.0f);
+}
+
+struct Moments { float mean, scale; };
+
+static inline Moments moments(const NormCall& call, const float* row) {
+  if (call.norm == Norm::none) return {0.0f, 1.0f};
+  const float size = static_cast<float>(call.size);
+  float mean = 0.0f;
+  if (call.norm == Norm::layer) {
+    Vector total = broadcast(0.0f);
+    for (size_t column = 0; column < call.size; column += kWidth) total = add(total, row_vector(row, column, call.size));
+    mean = sum(total) / size;
+  }
+  Vector squares = broadcast(0.0f);
+  for (size_t column = 0; column < call.size; column += kWidth) {
+    Vector x = subtract(row_vector(row, column, call.size), broadcast(mean));
+    if (column + kWidth > call.size) x = keep_between(x, 0, call.size - column, broadcast(0.0f));
+    squares = multiply_add(x, x, squares);
+  }
+  return {mean, 1.0f / __builtin_sqrtf(sum(squares) / size + call.eps)};
+}
+
+template <Precision precision>
+static void normalize_rows(const NormCall& call) {
+  for (size_t r = 0; r < call.rows; r++) {
+    const float* row = call.in + r * call.in_stride;
+    const Moments m = moments(call, row);
+    for (size_t column = 0; column < padded(call.size); column += kWidth) {
+      Vector x = row_vector(row, column, call.size);
+      if (call.norm != Norm::none) {
+        x = multiply(multiply(subtract(x, broadcast(m.mean)), broadcast(m.scale)), load(call.weight + column));
+        if (call.bias) x = add(x, load(call.bias + column));
+      }
+      if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
+      if (call.out == nullptr || column >= call.size) continue;
+      float* out = call.out + r * call.out_stride + column;
+      if (column + kWidth <= call.size) store(out, x);
+      else store_first(out, x, call.size - column);
+    }
+  }
+}
+
+static void normalize(const NormCall& call) {
+  if (call.precision == Precision::fp32) normalize_rows<Precision::fp32>(call);
+  else normalize_rows<Precision::bf16>(call);
+}

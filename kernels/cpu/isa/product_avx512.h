@@ -1,0 +1,81 @@
+// The product of one register tile, up to 12 rows x 32 columns, on AVX-512. Included inside an instruction set's
+// namespace, after it has defined `dot<precision>(c, a, b)`: c += a b on sixteen 32-bit groups.
+//
+// gcc 12 decides the shape of this file. An array of accumulators goes to the stack however it is unrolled, so they are
+// single variables; the dot product intrinsics copy and spill every accumulator, so `dot` is one line of assembly.
+enum : size_t { kTileRows = 12 };
+
+// First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows
+// cannot hide the latency of the dot product.
+static inline size_t tile_edge(size_t rows, size_t tile) {
+  const size_t tiles = divide_up(rows, kTileRows);
+  return tile >= tiles ? rows : tile * rows / tiles;
+}
+
+#define STRIZH_ROWS_1(X) X(0)
+#define STRIZH_ROWS_2(X) STRIZH_ROWS_1(X) X(1)
+#define STRIZH_ROWS_3(X) STRIZH_ROWS_2(X) X(2)
+#define STRIZH_ROWS_4(X) STRIZH_ROWS_3(X) X(3)
+#define STRIZH_ROWS_5(X) STRIZH_ROWS_4(X) X(4)
+#define STRIZH_ROWS_6(X) STRIZH_ROWS_5(X) X(5)
+#define STRIZH_ROWS_7(X) STRIZH_ROWS_6(X) X(6)
+#define STRIZH_ROWS_8(X) STRIZH_ROWS_7(X) X(7)
+#define STRIZH_ROWS_9(X) STRIZH_ROWS_8(X) X(8)
+#define STRIZH_ROWS_10(X) STRIZH_ROWS_9(X) X(9)
+#define STRIZH_ROWS_11(X) STRIZH_ROWS_10(X) X(10)
+#define STRIZH_ROWS_12(X) STRIZH_ROWS_11(X) X(11)
+
+#define STRIZH_LOAD(r) \
+  __m512 low##r = accumulate ? _mm512_loadu_ps(c + r * c_stride) : _mm512_setzero_ps(); \
+  __m512 high##r = accumulate ? _mm512_loadu_ps(c + r * c_stride + 16) : _mm512_setzero_ps();
+#define STRIZH_STEP(r) { \
+  const __m512i group = _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(a + r * kLineBytes + k)); \
+  dot<precision>(low##r, group, low); \
+  dot<precision>(high##r, group, high); }
+#define STRIZH_STORE(r) \
+  _mm512_storeu_ps(c + r * c_stride, low##r); \
+  _mm512_storeu_ps(c + r * c_stride + 16, high##r);
+
+#define STRIZH_TILE(ROWS) \
+  template <Precision precision> \
+  static void product_##ROWS(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride, \
+                             bool accumulate, const char* next) { \
+    STRIZH_ROWS_##ROWS(STRIZH_LOAD) \
+    for (size_t line = 0; line < lines; line++, a += a_stride) { \
+      for (size_t k = 0; k < kLineBytes; k += kGroupBytes, b += 128, next += 128) { \
+        const __m512i low = _mm512_load_si512(b), high = _mm512_load_si512(b + 64); \
+        _mm_prefetch(b + 2048, _MM_HINT_T0); \
+        _mm_prefetch(b + 2112, _MM_HINT_T0); \
+        _mm_prefetch(next, _MM_HINT_T1); \
+        _mm_prefetch(next + 64, _MM_HINT_T1); \
+        STRIZH_ROWS_##ROWS(STRIZH_STEP) \
+      } \
+    } \
+    STRIZH_ROWS_##ROWS(STRIZH_STORE) \
+  }
+
+STRIZH_TILE(1)
+STRIZH_TILE(2)
+STRIZH_TILE(3)
+STRIZH_TILE(4)
+STRIZH_TILE(5)
+STRIZH_TILE(6)
+STRIZH_TILE(7)
+STRIZH_TILE(8)
+STRIZH_TILE(9)
+STRIZH_TILE(10)
+STRIZH_TILE(11)
+STRIZH_TILE(12)
+
+template <Precision precision>
+static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                size_t c_stride, bool accumulate, const char* next) {
+  if (next == nullptr) next = b;  // what is in the cache already costs next to nothing
+#define STRIZH_CASE(ROWS) \
+  case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, next);
+  switch (rows) {
+    STRIZH_CASE(1) STRIZH_CASE(2) STRIZH_CASE(3) STRIZH_CASE(4) STRIZH_CASE(5) STRIZH_CASE(6)
+    STRIZH_CASE(7) STRIZH_CASE(8) STRIZH_CASE(9) STRIZH_CASE(10) STRIZH_CASE(11) STRIZH_CASE(12)
+  }
+#undef STRIZH_CASE
+}

@@ -1,0 +1,10 @@
+// Everything of an instruction set that its vectors and its tile product do not decide: one text, compiled once in each
+// instruction set's namespace.
+#include "common/math.h"
+#include "common/linear.h"
+#include "common/norm.h"
+#include "common/heads.h"
+#include "common/attention.h"
+#include "common/gather.h"
+
+#define STRIZH_KERNELS(name) {name, linear, normalize, query, key, value, attend, gather}

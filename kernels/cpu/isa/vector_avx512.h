@@ -1,0 +1,85 @@
+// Sixteen floats: AVX-512 F, BW, VL, DQ. Included inside an instruction set's namespace.
+#ifndef STRIZH_BF16_INSTRUCTIONS
+#error "say whether the vector header may use AVX-512 BF16"
+#endif
+
+using Vector = __m512;
+enum : size_t { kWidth = 16 };
+
+static inline Vector load(const float* p) { return _mm512_loadu_ps(p); }
+static inline Vector load_first(const float* p, size_t n) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p); }
+static inline void store(float* p, Vector x) { _mm512_storeu_ps(p, x); }
+static inline void store_first(float* p, Vector x, size_t n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x); }
+static inline Vector broadcast(float x) { return _mm512_set1_ps(x); }
+static inline Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+static inline Vector subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
+static inline Vector multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
+static inline Vector divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
+static inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+static inline Vector maximum(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+static inline Vector minimum(Vector a, Vector b) { return _mm512_min_ps(a, b); }
+static inline Vector magnitude(Vector x) { return _mm512_abs_ps(x); }
+static inline Vector nearest_integer(Vector x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline Vector times_power_of_two(Vector x, Vector n) { return _mm512_scalef_ps(x, n); }
+static inline float sum(Vector x) { return _mm512_reduce_add_ps(x); }
+static inline float largest(Vector x) { return _mm512_reduce_max_ps(x); }
+
+// Lanes begin <= lane < end of x, `other` elsewhere.
+static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector other) {
+  const __mmask16 lanes = static_cast<__mmask16>(((1u << end) - 1) & ~((1u << begin) - 1));
+  return _mm512_mask_mov_ps(other, lanes, x);
+}
+
+static inline Vector load_bf16(const uint16_t* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// Nearest, ties to even. NaN is not expected here.
+static inline __m256i to_bf16(Vector x) {
+#if STRIZH_BF16_INSTRUCTIONS
+  return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+#else
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+#endif
+}
+
+static inline void store_bf16(uint16_t* p, Vector x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_bf16(x)); }
+
+// Two bf16 rows woven into pairs: out[i] = low[i] | high[i] << 16.
+static inline void store_pairs(uint32_t* out, Vector low, Vector high) {
+  const __m512i l = _mm512_cvtepu16_epi32(to_bf16(low)), h = _mm512_cvtepu16_epi32(to_bf16(high));
+  _mm512_storeu_si512(out, _mm512_or_si512(l, _mm512_slli_epi32(h, 16)));
+}
+
+// Transposes 16 x 16 32-bit groups: out[column * out_stride + row] = in[row * 16 + column] for rows [0, rows).
+static inline void store_transposed(const uint32_t* in, uint32_t* out, size_t out_stride, size_t rows) {
+  __m512i r[16], t[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_load_si512(in + 16 * i);
+  for (int i = 0; i < 8; i++) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; i++) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  const __mmask16 lanes = static_cast<__mmask16>((1u << rows) - 1);
+  for (int i = 0; i < 4; i++) {
+    _mm512_mask_storeu_epi32(out + i * out_stride, lanes, _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
+    _mm512_mask_storeu_epi32(out + (i + 4) * out_stride, lanes, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88));
+    _mm512_mask_storeu_epi32(out + (i + 8) * out_stride, lanes, _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
+    _mm512_mask_storeu_epi32(out + (i + 12) * out_stride, lanes, _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}

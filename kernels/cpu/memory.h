@@ -1,0 +1,49 @@
+// Scratch memory of the operators: grown on demand, kept between calls, aligned to a page.
+#pragma once
+#include <cstddef>
+#include <memory>
+
+namespace strizh {
+
+// A block that only grows. Its contents do not survive growing.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer();
+  char* reserve(size_t bytes);
+
+ private:
+  char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Hands out consecutive parts of one buffer, each aligned to a cache line: first add up, then take.
+class Carver {
+ public:
+  explicit Carver(char* base) : next_(base) {}
+  template <typename T>
+  T* take(size_t count) {
+    char* at = next_;
+    next_ += (count * sizeof(T) + 63) / 64 * 64;
+    return reinterpret_cast<T*>(at);
+  }
+  size_t taken(const char* base) const { return static_cast<size_t>(next_ - base); }
+
+ private:
+  char* next_;
+};
+
+// A buffer borrowed from the process's free list for the time of one call.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  char* reserve(size_t bytes) { return buffer_->reserve(bytes); }
+
+ private:
+  std::unique_ptr<Buffer> buffer_;
+};
+
+}  // namespace strizh

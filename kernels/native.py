@@ -1,0 +1,259 @@
+"""The C interface of the CPU library (kernels/cpu/api.h) through ctypes, operator by operator: for tests and benchmarks.
+
+The runtime does not come this way: ONNX Runtime registers the same library and calls it without Python.
+"""
+
+import ctypes as c
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from strizh.kernels import layout, library
+
+Floats = NDArray[np.float32]
+
+_ACTIVATIONS = {"identity": 0, "gelu": 1, "gelu_tanh": 2, "silu": 3, "relu": 4, "tanh": 5, "sigmoid": 6}
+_NORMS = {"layer_norm": 1, "rms_norm": 2}
+_SCALINGS = {"none": 0, "linear": 1, "dynamic": 2, "ntk": 3}
+_POOLINGS = {
+    "mean": 0,
+    "cls": 1,
+    "first_token_transform": 1,
+    "max": 2,
+    "last": 3,
+    "mean_sqrt_len_tokens": 4,
+    "weightedmean": 5,
+}
+_PRECISIONS = {"fp32": 0, "bf16": 1}
+
+
+class KernelError(Exception):
+    """An operator refused its input; the message is the library's."""
+
+
+class _Linear(c.Structure):
+    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p))
+
+
+class _Norm(c.Structure):
+    _fields_ = (("kind", c.c_int32), ("eps", c.c_float), ("weight", c.c_void_p), ("bias", c.c_void_p))
+
+
+class _Embeddings(c.Structure):
+    _fields_ = (
+        *((name, c.c_int32) for name in (
+            "precision", "hidden_size", "vocab_size", "position_rows", "positions", "position_offset", "pad_token_id",
+            "max_length",
+        )),
+        ("word", c.c_void_p),
+        ("position", c.c_void_p),
+    )  # fmt: skip
+
+
+class _EncoderLayer(c.Structure):
+    _fields_ = (
+        *((name, c.c_int32) for name in (
+            "precision", "hidden_size", "num_heads", "num_kv_heads", "head_size", "intermediate_size", "activation",
+            "gated_mlp", "pre_norm", "causal", "window", "rope_dim", "rope_scaling", "trained_positions",
+            "relative_buckets", "relative_max_distance",
+        )),
+        *((name, c.c_double) for name in ("rope_theta", "rope_factor", "attention_scale")),
+        *((name, _Linear) for name in ("qkv", "output", "up", "down")),
+        *((name, _Norm) for name in ("attention_norm", "mlp_norm")),
+        *((name, c.c_void_p) for name in ("q_norm", "k_norm", "relative_bias")),
+    )  # fmt: skip
+
+
+class _Dense(c.Structure):
+    _fields_ = (
+        *((name, c.c_int32) for name in ("precision", "in_features", "out_features", "activation")),
+        ("weights", _Linear),
+    )
+
+
+@cache
+def _library() -> c.CDLL:
+    return library.load()
+
+
+def _call(name: str, *args: Any) -> None:
+    error = c.create_string_buffer(1024)
+    if _library()[name](*args, error, c.c_int64(len(error))):
+        raise KernelError(error.value.decode())
+
+
+def _address(x: NDArray[Any] | None) -> int | None:
+    return None if x is None else x.ctypes.data
+
+
+def _offsets(cu_seqlens: ArrayLike) -> tuple[NDArray[np.int32], c.c_int64]:
+    bounds = np.ascontiguousarray(cu_seqlens, np.int32)
+    return bounds, c.c_int64(len(bounds) - 1)
+
+
+def _aligned(x: NDArray[Any]) -> NDArray[Any]:
+    """A copy that begins on a page, as a memory-mapped weight does."""
+    raw = np.empty(x.nbytes + 4096, np.uint8)
+    start = -raw.ctypes.data % 4096
+    copy = raw[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+def embeddings(
+    input_ids: ArrayLike, cu_seqlens: ArrayLike, word: NDArray[Any], position: NDArray[Any] | None = None, *,
+    precision: str = "fp32", by_id: bool = False, offset: int = 0, pad: int = 0, max_length: int = 0,
+) -> Floats:  # fmt: skip
+    """Float32 [tokens, hidden]; tables float32, or uint16 bits of bf16."""
+    ids, (bounds, batch) = np.ascontiguousarray(input_ids, np.int32), _offsets(cu_seqlens)
+    kind = 0 if position is None else 2 if by_id else 1
+    rows = 0 if position is None else len(position)
+    spec = _Embeddings(
+        _PRECISIONS[precision],
+        word.shape[1],
+        len(word),
+        rows,
+        kind,
+        offset,
+        pad,
+        max_length,
+        _address(word),
+        _address(position),
+    )
+    out = np.empty((len(ids), word.shape[1]), np.float32)
+    arguments = (_address(ids), c.c_int64(len(ids)), _address(bounds), batch, _address(out))
+    _call("strizh_embeddings", c.byref(spec), *map(_pointer, arguments))
+    return out
+
+
+def _pointer(x: Any) -> Any:
+    return c.c_void_p(x) if isinstance(x, int) else x
+
+
+class EncoderLayer:
+    """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`."""
+
+    def __init__(
+        self, weights: Mapping[str, ArrayLike], *, head_size: int, activation: str, attention_scale: float,
+        norm_kind: str, norm_eps: float, pre_norm: bool = False, rope: Mapping[str, Any] | None = None,
+        window: int | None = None, causal: bool = False, relative_max_distance: int = 0, precision: str = "fp32",
+    ) -> None:  # fmt: skip
+        self._kept: list[NDArray[Any]] = []
+        w = {name: np.asarray(x, np.float32) for name, x in weights.items()}
+        q, k, v = (w[f"attention.{name}.weight"] for name in "qkv")
+        self.hidden_size, rope_dim = q.shape[1], int(rope["dim"]) if rope else 0
+        heads, kv_heads = len(q) // head_size, len(k) // head_size
+        order = layout.head_order(head_size, rope_dim)
+        gated = "mlp.gate.weight" in w
+
+        def linear(packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
+            return _Linear(self._keep(packed), self._keep(bias))
+
+        def bias(name: str) -> NDArray[Any] | None:
+            return layout.pad_vector(w[f"{name}.bias"]) if f"{name}.bias" in w else None
+
+        def norm(name: str) -> _Norm:
+            weight = layout.pad_vector(w[f"{name}.weight"]) if f"{name}.weight" in w else None
+            kind = 0 if weight is None else _NORMS[norm_kind]
+            return _Norm(kind, norm_eps, self._keep(weight), self._keep(bias(name)))
+
+        up, up_bias = w["mlp.up.weight"], bias("mlp.up")
+        if gated:
+            up = layout.interleave(w["mlp.gate.weight"], up)
+            if up_bias is not None:
+                up_bias = layout.interleave(w["mlp.gate.bias"], w["mlp.up.bias"])
+        biases = tuple(w.get(f"attention.{name}.bias") for name in "qkv")
+        r = dict(rope or {})
+        self._spec = _EncoderLayer(
+            _PRECISIONS[precision], self.hidden_size, heads, kv_heads, head_size, w["mlp.up.weight"].shape[0],
+            _ACTIVATIONS[activation], gated, pre_norm, causal, -1 if window is None else window, rope_dim,
+            _SCALINGS[r.get("scaling", "none")], r.get("trained_positions", 0),
+            len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, r.get("theta", 0.0),
+            r.get("factor", 1.0), attention_scale,
+            linear(
+                layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=precision),
+                layout.pack_attention_bias(biases, (len(q), len(k), len(v)), head_size=head_size, rope_dim=rope_dim),
+            ),
+            linear(
+                layout.pack_attention_output(w["attention.o.weight"], head_size=head_size, precision=precision),
+                bias("attention.o"),
+            ),
+            linear(layout.pack_linear(up, precision), up_bias),
+            linear(layout.pack_linear(w["mlp.down.weight"], precision), bias("mlp.down")),
+            norm("attention.norm"), norm("mlp.norm"),
+            *(
+                self._keep(layout.spread_heads(w[f"attention.{name}.weight"], head_size, order))
+                if f"attention.{name}.weight" in w else None
+                for name in ("q_norm", "k_norm")
+            ),
+            self._keep(w.get("relative_bias")),
+        )  # fmt: skip
+
+    def _keep(self, x: NDArray[Any] | None) -> int | None:
+        if x is None:
+            return None
+        self._kept.append(_aligned(x))
+        return _address(self._kept[-1])
+
+    def __call__(self, hidden: ArrayLike, cu_seqlens: ArrayLike) -> Floats:
+        """Float32 [tokens, hidden] to the same."""
+        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+        out = np.empty_like(x)
+        arguments = (_address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
+        _call("strizh_encoder_layer", c.byref(self._spec), *map(_pointer, arguments))
+        return out
+
+
+def norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, kind: str, eps: float) -> Floats:
+    """Float32 [rows, size] to the same."""
+    rows = np.ascontiguousarray(x, np.float32)
+    w, b = layout.pad_vector(weight), None if bias is None else layout.pad_vector(bias)
+    spec, out = _Norm(_NORMS[kind], eps, _address(w), _address(b)), np.empty_like(rows)
+    arguments = (c.c_int64(rows.shape[1]), _address(rows), c.c_int64(len(rows)), _address(out))
+    _call("strizh_norm", c.byref(spec), *map(_pointer, arguments))
+    return out
+
+
+def pool(hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Floats:
+    """Float32 [tokens, hidden] to [batch, hidden]."""
+    x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+    out = np.empty((len(bounds) - 1, x.shape[1]), np.float32)
+    arguments = (c.c_int64(x.shape[1]), _address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
+    _call("strizh_pooling", c.c_int32(_POOLINGS[kind]), *map(_pointer, arguments))
+    return out
+
+
+def dense(
+    x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, activation: str, precision: str = "fp32"
+) -> Floats:
+    """Float32 [rows, in] to [rows, out]; weight is [out, in]."""
+    rows, plain = np.ascontiguousarray(x, np.float32), np.asarray(weight, np.float32)
+    packed = _aligned(layout.pack_linear(plain, precision))
+    b = None if bias is None else layout.pad_vector(bias)
+    spec = _Dense(
+        _PRECISIONS[precision],
+        plain.shape[1],
+        plain.shape[0],
+        _ACTIVATIONS[activation],
+        _Linear(_address(packed), _address(b)),
+    )
+    out = np.empty((len(rows), plain.shape[0]), np.float32)
+    _call("strizh_dense", c.byref(spec), *map(_pointer, (_address(rows), c.c_int64(len(rows)), _address(out))))
+    return out
+
+
+def normalize(x: ArrayLike) -> Floats:
+    """Rows scaled to length 1."""
+    rows = np.ascontiguousarray(x, np.float32)
+    out = np.empty_like(rows)
+    arguments = (c.c_int64(rows.shape[1]), _address(rows), c.c_int64(len(rows)), _address(out))
+    _call("strizh_normalize", *map(_pointer, arguments))
+    return out
+
+
+def use_isa(name: str) -> None:
+    """Forces an instruction set for the calls that follow; an empty name goes back to the best. Raises KernelError."""
+    _call("strizh_use_isa", name.encode())
