@@ -12,7 +12,7 @@ import numpy as np
 from strizh.runtime import choose, host
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Bundle, Manifest
-from strizh.runtime.errors import BundleError, TruncationWarning, UsageError
+from strizh.runtime.errors import TruncationWarning, UsageError
 from strizh.runtime.pipeline import Encoded, Pipeline
 from strizh.runtime.prompts import resolve_prompt
 from strizh.runtime.sessions.opening import open_session
@@ -236,21 +236,18 @@ class Encoder:
             return self._collect(stream, [texts], width, False, overflow)[0]  # type: ignore[no-any-return]
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
             raise UsageError(f"texts is a {type(texts).__name__}, expected a string or an iterable of strings")
-        total = len(texts) if isinstance(texts, Sequence) else None
+        texts = texts if isinstance(texts, Sequence) else list(texts)
         disable = None if show_progress_bar is None else not show_progress_bar
-        pieces: list[Float32] = []
-        truncated = dropped = 0
-        with tqdm(total=total, disable=disable, delay=2 if disable is None else 0, unit="text") as bar:
+        result = np.empty((len(texts), width), np.float32)
+        done = truncated = dropped = 0
+        with tqdm(total=len(texts), disable=disable, delay=2 if disable is None else 0, unit="text") as bar:
             for piece in stream(texts):
-                pieces.append(piece.embeddings)
+                result[done : done + len(piece.embeddings)] = piece.embeddings
+                done += len(piece.embeddings)
                 truncated += piece.truncated
                 dropped += piece.dropped
                 bar.update(len(piece.embeddings))
-        result = np.concatenate(pieces) if pieces else np.empty((0, width), np.float32)
-        if not np.isfinite(result).all():
-            row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
-            raise BundleError(f"variant {self.variant} gives numbers that are not finite, first for text {row}")
-        _warn(overflow, truncated, dropped, len(result), self.max_length)
+        _warn(overflow, truncated, dropped, len(texts), self.max_length)
         return result
 
 

@@ -62,7 +62,9 @@ class Pipeline:
                 following = worker.submit(self.tokenizer.tokenize, upcoming, prompt, overflow)
                 yield self._compute(ready.result())
                 ready, upcoming = following, next(windows, None)
-            yield self._compute(ready.result())
+            # ONNX Runtime keeps what its largest batch needed. After a long run it gives that back; after a short one
+            # it keeps it, because asking the system for it again costs as much as a small batch.
+            yield self._compute(ready.result(), give_back=True)
 
     def _windows(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """Consecutive texts, cut by their characters: the tokens are not known yet."""
@@ -78,11 +80,13 @@ class Pipeline:
         if window:
             yield window
 
-    def _compute(self, window: Tokenized) -> Encoded:
+    def _compute(self, window: Tokenized, *, give_back: bool = False) -> Encoded:
         lengths = window.rows.lengths
         vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
-        for rows in Budget(self.max_batch_tokens, self.session.padded).cut(lengths):
-            vectors[rows] = self.session.run(window.rows.take(rows))
+        batches = list(Budget(self.max_batch_tokens, self.session.padded).cut(lengths))
+        for number, rows in enumerate(batches, 1):
+            last = number == len(batches)
+            vectors[rows] = self.session.run(window.rows.take(rows), give_back=give_back and last)
         if len(lengths) > window.texts:
             vectors = mean_of_windows(vectors, lengths, window.owner, window.texts)
         return Encoded(vectors, len(window.rows.input_ids), window.truncated, window.dropped)

@@ -79,7 +79,8 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str], start: int, prompt: str) -> list[Any]:
         try:
             full = [prompt + text for text in texts] if prompt else list(texts)
-            return self._rust.encode_batch_fast(full)  # type: ignore[no-any-return]
+            encodings: list[Any] = self._rust.encode_batch_fast(full)
+            return encodings
         except (TypeError, UnicodeEncodeError):
             for index, text in enumerate(texts, start):
                 _check_text(text, index)

@@ -9,7 +9,7 @@ Float32 = NDArray[np.float32]
 def normalize(vectors: Float32) -> Float32:
     """Each row scaled to length 1; rows of zeros stay. float32 [n, dim]."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, np.float32(1))
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 def mean_of_windows(vectors: Float32, tokens: NDArray[np.int32], owner: NDArray[np.int32], texts: int) -> Float32:
