@@ -15,6 +15,7 @@ from strizh.export.trace.rope_bert.config import RoPEBertConfig  # noqa: E402
 from strizh.export.trace.rope_bert.masked_lm import RoPEBertForMaskedLM  # noqa: E402
 from strizh.export.trace.rope_bert.model import RoPEBertModel  # noqa: E402
 from strizh.export.trace.rope_bert.register import register  # noqa: E402
+from strizh.export.trace.trace_model import trace_model  # noqa: E402
 
 __all__ = [
     "RoPEBertConfig",
@@ -22,4 +23,5 @@ __all__ = [
     "RoPEBertForSequenceClassification",
     "RoPEBertModel",
     "register",
+    "trace_model",
 ]

@@ -109,9 +109,7 @@ class RoPEBertConfig(PreTrainedConfig):
         return super().from_dict(merged, **overrides)
 
 
-def _rope_parameters(
-    theta: float, scaling: dict[str, Any] | None, parameters: dict[str, Any] | None
-) -> dict[str, str | float]:
+def _rope_parameters(theta: float, scaling: dict[str, Any] | None, parameters: dict[str, Any] | None) -> dict[str, Any]:
     given = {**(parameters or {}), **(scaling or {})}
     theta = float(given.get("rope_theta", theta))
     kind = given.get("type", given.get("rope_type")) or Scaling.NONE

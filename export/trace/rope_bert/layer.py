@@ -18,11 +18,9 @@ class RoPEBertEmbeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """int64 [batch, sequence], twice, to [batch, sequence, hidden]; no types means type 0 everywhere."""
-        if token_type_ids is None:
-            types = self.token_type_embeddings.weight[0]
-        else:
-            types = self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + types))
+        segments = self.token_type_embeddings
+        added = segments.weight[0] if token_type_ids is None else segments(token_type_ids)
+        return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + added))
 
 
 class ResidualOutput(nn.Module):

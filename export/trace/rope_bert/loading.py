@@ -1,11 +1,9 @@
 """Loading with every tensor accounted for: what is missing and what is left over is one error that names it all."""
 
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from strizh.export.trace.quiet import without_load_report
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.runtime.errors import CheckpointError
 from transformers import PreTrainedModel
@@ -44,7 +42,7 @@ class RoPEBertPreTrainedModel(PreTrainedModel):
         random for training, with a `UserWarning` that names its tensors; with `ignore_mismatched_sizes=True` so is a
         head of another size. Any other tensor that is missing, left over or of another shape is a `CheckpointError`.
         """
-        with _without_load_report():
+        with without_load_report():
             model, found = super().from_pretrained(
                 pretrained_model_name_or_path, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
@@ -79,18 +77,3 @@ def _refuse_gaps(source: str, model: str, found: dict[str, Any], tolerated: set[
             f"{source} does not hold the tensors of {model}; {'; '.join(findings)}. "
             "Check that it is a RoPEBert checkpoint and that config.json is its own."
         )
-
-
-@contextmanager
-def _without_load_report() -> Iterator[None]:
-    """Drop transformers' table of missing and surplus keys: it would say a second time what we say in one line."""
-    logger = logging.getLogger("transformers.modeling_utils")
-
-    def keep(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
-
-    logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        logger.removeFilter(keep)

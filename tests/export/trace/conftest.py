@@ -1,6 +1,7 @@
 """Throw-away RoPEBert checkpoints, from the golden file's formula or from a seed."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 Tensors = dict[str, np.ndarray]
 DATA = Path(__file__).parents[2] / "data"
@@ -69,15 +73,27 @@ def write_checkpoint(tmp_path: Path, golden: dict[str, Any]) -> Callable[..., Pa
 
     `change` takes the tensors by name and gives those to write.
     """
-    count = 0
 
     def write(change: Callable[[Tensors], Tensors] = lambda tensors: tensors, **config: Any) -> Path:
-        nonlocal count
-        count += 1
-        folder = tmp_path / f"checkpoint-{count}"
-        folder.mkdir()
-        (folder / "config.json").write_text(json.dumps({**PUBLISHED, **golden["config"], **config}))
-        save_file(change(golden_tensors(golden)), folder / "model.safetensors", metadata={"format": "pt"})
-        return folder
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        return write_folder(folder, {**golden["config"], **config}, change(golden_tensors(golden)))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def golden_folder(golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden checkpoint with a throw-away tokenizer, one word a token."""
+    folder = tmp_path_factory.mktemp("golden")
+    words = ["<s>", "<pad>", "</s>", "<unk>", *(f"w{index}" for index in range(4, golden["config"]["vocab_size"]))]
+    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>", "unk_token": "<unk>"}))
+    return write_folder(folder, golden["config"], golden_tensors(golden))
+
+
+def write_folder(folder: Path, config: dict[str, Any], tensors: Tensors) -> Path:
+    (folder / "config.json").write_text(json.dumps({**PUBLISHED, **config}))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
