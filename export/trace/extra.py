@@ -11,4 +11,4 @@ def require_extra() -> None:
     """Raise `MissingExtra`, which says how to install, for the first package of the extra `trace` that is absent."""
     for package in PACKAGES:
         if find_spec(package) is None:
-            raise MissingExtra(package, "trace", "tracing a PyTorch model")
+            raise MissingExtra(package, "trace", "Tracing a PyTorch model")
