@@ -11,6 +11,7 @@ from strizh.export.rope import parse_scaling, reach, rescale
 from strizh.export.spec import EncoderSpec, Pooling, Positions, Projection, Scaling
 from strizh.export.tensors import open_tensors
 from strizh.export.weights import Array
+from strizh.runtime.bundle import Manifest
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
 
 _DENSE_ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "ReLU": "relu", "Sigmoid": "sigmoid"}
@@ -25,6 +26,19 @@ class Options:
     pooling: str | None = None
     normalize: bool | None = None
     max_length: int | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Options":
+        """What a bundle was exported with, so that its checkpoint can be planned again."""
+        rope = manifest.spec["layers"][0]["rope"] if manifest.spec["layers"] else None
+        factor = "" if not rope or rope["scaling"] == Scaling.NONE else f":{rope['factor']}"
+        return cls(
+            rope_scaling=rope and rope["scaling"] + factor,
+            ntk_length=manifest.spec["ntk_length"],
+            pooling=manifest.pooling,
+            normalize=manifest.normalize,
+            max_length=manifest.max_length,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +80,12 @@ def plan(checkpoint: Checkpoint, described: EncoderSpec, options: Options) -> Pl
 def _pooling(name: str | None) -> tuple[Pooling, ...] | None:
     if name is None:
         return None
-    if name not in set(Pooling):
-        raise UsageError(f"pooling {name!r} is not known; expected one of {', '.join(Pooling)}.")
-    return (Pooling(name),)
+    unknown = [mode for mode in name.split("+") if mode not in set(Pooling)]
+    if unknown:
+        raise UsageError(
+            f"pooling {unknown[0]!r} is not known; expected one of {', '.join(Pooling)}, or several with +."
+        )
+    return tuple(Pooling(mode) for mode in name.split("+"))
 
 
 def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tuple[int, tuple[str, ...]]:

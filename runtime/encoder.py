@@ -178,6 +178,16 @@ class Encoder:
         _warn(overflow, tokens.truncated, tokens.dropped, len(sequence), self.max_length)
         return tokens.rows
 
+    def encode_tokens(self, batch: PackedBatch) -> Float32:
+        """Vectors of texts that are tokenized already, as the graph gives them: float32 [len(batch), dim].
+
+        For token ids from elsewhere, and to compare engines on the same ids. `UsageError` for a text above `max_length`.
+        """
+        longest = int(batch.lengths.max(initial=0))
+        if longest > self.max_length:
+            raise UsageError(f"a text has {longest} tokens, expected at most {self.max_length}. Cut it before")
+        return self._pipeline("sentence_embedding").run(batch)
+
     def explain(self) -> str:
         """Which variant runs and why, what was passed over and why, with how many threads, in a few lines."""
         return f"{self._choice}\nthreads: {self._threads}, providers: {', '.join(self._choice.providers)}"

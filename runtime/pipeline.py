@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from strizh.runtime.batching import Budget
+from strizh.runtime.batching import Budget, PackedBatch
 from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenized, Tokenizer
 from strizh.runtime.vectors import Float32, mean_of_windows
@@ -80,13 +80,19 @@ class Pipeline:
         if window:
             yield window
 
-    def _compute(self, window: Tokenized, *, give_back: bool = False) -> Encoded:
-        lengths = window.rows.lengths
+    def run(self, texts: PackedBatch, *, give_back: bool = True) -> Float32:
+        """Vectors of tokenized texts in their order, float32 [n, width], in batches within the budget."""
+        lengths = texts.lengths
         vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
         batches = list(Budget(self.max_batch_tokens, self.session.padded).cut(lengths))
         for number, rows in enumerate(batches, 1):
             last = number == len(batches)
-            vectors[rows] = self.session.run(window.rows.take(rows), give_back=give_back and last)
+            vectors[rows] = self.session.run(texts.take(rows), give_back=give_back and last)
+        return vectors
+
+    def _compute(self, window: Tokenized, *, give_back: bool = False) -> Encoded:
+        lengths = window.rows.lengths
+        vectors = self.run(window.rows, give_back=give_back)
         if len(lengths) > window.texts:
             vectors = mean_of_windows(vectors, lengths, window.owner, window.texts)
         return Encoded(vectors, len(window.rows.input_ids), window.truncated, window.dropped)

@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ntk-length", choices=("text", "batch"), default="text", help="the length that dynamic scaling sees"
     )
-    parser.add_argument("--pooling", choices=[mode.value for mode in Pooling], help="default the checkpoint's")
+    modes = ", ".join(Pooling)
+    parser.add_argument(
+        "--pooling", help=f"of: {modes}; several joined by + are concatenated; default the checkpoint's"
+    )
     parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, help="unit vectors; default the modules'")
     parser.add_argument("--max-length", type=int, help="longest text in tokens, special tokens included")
     parser.add_argument(

@@ -1,0 +1,56 @@
+"""What a bundle's vectors are compared with: the checkpoint's own model in PyTorch, or the bundle's float32 graph."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import strizh
+from numpy.typing import NDArray
+from strizh.export.checkpoint import read_checkpoint
+from strizh.export.families import find_family
+from strizh.export.hub import resolve
+from strizh.export.options import Options, plan
+from strizh.export.recipes import RECIPES
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.bundle import Manifest
+
+Vectors = NDArray[np.float32]
+# Vectors [n, dim] of texts given as token ids; every text alone.
+Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
+
+
+def pytorch(source: str, manifest: Manifest) -> tuple[str, Baseline]:
+    """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`."""
+    from strizh.export.trace.load import load_encoder
+    from strizh.export.trace.sentence import SentenceEncoder
+    from torch import inference_mode, ones_like, tensor
+
+    checkpoint = read_checkpoint(resolve(source))
+    options = Options.of(manifest)
+    planned = plan(checkpoint, find_family(checkpoint).describe(checkpoint), options)
+    spec = planned.spec
+    encoder = load_encoder(checkpoint.modules.encoder, spec.pooling, options.rope_scaling, spec.ntk_length)
+    module: Any = SentenceEncoder(encoder, spec.pooling, spec.projections, planned.dense, spec.normalize).eval()
+
+    def run(texts: Sequence[Sequence[int]]) -> Vectors:
+        rows = []
+        with inference_mode():
+            for text in texts:
+                ids = tensor([list(text)])
+                rows.append(module(ids, ones_like(ids))[1][0].numpy())
+        return np.stack(rows)
+
+    return "PyTorch float32", run
+
+
+def own_float32(bundle: Path, manifest: Manifest) -> tuple[str, Baseline] | None:
+    """The bundle's own float32 variant, the most portable first; None if it has none."""
+    name = next(
+        (recipe.name for recipe in RECIPES.values() if recipe.precision == "fp32" and recipe.name in manifest.variants),
+        None,
+    )
+    if name is None:
+        return None
+    encoder = strizh.load(bundle, variant=name)
+    return name, lambda texts: np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in texts])

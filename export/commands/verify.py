@@ -1,0 +1,82 @@
+"""`strizh verify BUNDLE [--against CHECKPOINT]`."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from strizh.export.baseline import own_float32, pytorch
+from strizh.export.parity import Figures
+from strizh.export.recipes import find_recipe
+from strizh.export.verify import check_prompts, grid, summary
+from strizh.runtime import choose, host
+from strizh.runtime.bundle import MANIFEST, Bundle
+
+HELP = "check a bundle's hashes and its vectors at every length, and store the report in it"
+_FIGURES = tuple(field.name for field in dataclasses.fields(Figures))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `strizh verify`."""
+    parser.add_argument("bundle", type=Path, help="the bundle's folder")
+    parser.add_argument(
+        "--against", metavar="CHECKPOINT", help="compare with this checkpoint in PyTorch (extra 'trace')"
+    )
+    parser.add_argument("--variants", help="comma-separated; default all that run on this machine")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, print, store. Exit status 1 where a promise is missed."""
+    bundle = Bundle(arguments.bundle)
+    bundle.verify(bundle.manifest.files)
+    report = _check(bundle, arguments)
+    missed = {
+        name: Figures(**{key: figures[key] for key in _FIGURES}).misses(find_recipe(name).promise)
+        for name, figures in report.items()
+    }
+    stored = bundle.manifest.parity | {
+        name: {**bundle.manifest.parity.get(name, {}), "grid": figures} for name, figures in report.items()
+    }
+    manifest = dataclasses.replace(bundle.manifest, parity=stored)
+    (arguments.bundle / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    if arguments.json:
+        print(json.dumps({"files": len(manifest.files), "variants": report, "missed": missed}, indent=2))
+    else:
+        _print(manifest.name, len(manifest.files), report, missed)
+    return 1 if any(missed.values()) else 0
+
+
+def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
+    asked = arguments.variants.split(",") if arguments.variants else list(manifest.variants)
+    found = pytorch(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
+    against, baseline = found or ("itself alone", None)
+    report: dict[str, dict[str, Any]] = {}
+    for name in asked:
+        if not arguments.variants and (why := choose.obstacle(name, manifest.variants[name], machine)):
+            print(f"{name}: not checked, {why}")
+            continue
+        cells = grid(folder, name, baseline, manifest)
+        prompts = check_prompts(folder, name, baseline, manifest)
+        report[name] = summary(cells, against) | {"prompts": prompts}
+    return report
+
+
+def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dict[str, list[str]]) -> None:
+    print(f"{name}: {files} files, every SHA-256 right")
+    for variant, figures in report.items():
+        print(f"\n{variant} against {figures['against']}, {figures['texts']} cells of length x company")
+        print(f"  cosine      {figures['cosine_min']:.9f} at worst, {figures['cosine_mean']:.9f} on average")
+        print(f"  largest difference of unit vectors  {figures['max_abs']:.1e}")
+        effect = figures["batch_effect"]
+        print(f"  moved by its neighbours             {f'{effect:.1e}' if effect else 'not by one bit'}")
+        print(f"  prompts     {', '.join(figures['prompts']) or 'none'}")
+        print(
+            "  tokens      "
+            + "  ".join(f"{length}:{1 - cosine:.0e}" for length, cosine in figures["cosine_by_length"].items())
+        )
+        print("              (1 - cosine at worst, by length)")
+        for miss in missed[variant]:
+            print(f"  MISSED      {miss}")

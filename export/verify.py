@@ -1,0 +1,119 @@
+"""The whole check of a bundle: every length bucket in every kind of company, against a baseline, and the prompts."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import strizh
+from numpy.typing import NDArray
+from strizh.export.baseline import Baseline
+from strizh.export.parity import Figures, compare, parity_texts
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.bundle import TOKENIZER, Manifest
+from strizh.runtime.errors import ParityError
+from tokenizers import Tokenizer
+
+# On and around the sizes where tiles, vectors and windows end.
+_LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513)
+_NEIGHBOURS = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """One length in one company: cosine and largest difference of unit vectors to the baseline's text alone."""
+
+    length: int
+    company: str
+    cosine: float
+    max_abs: float
+    moved: float  # largest difference to the same variant's vector of the text alone
+
+
+def lengths(manifest: Manifest) -> list[int]:
+    """The lengths to check: around block sizes, around the trained positions, doublings, and the limit itself."""
+    trained = int(manifest.spec["max_positions"])
+    doubled = [1024 << power for power in range(8)]
+    wanted = {*_LENGTHS, *doubled, trained - 1, trained, trained + 1, 2 * trained, manifest.max_length}
+    return sorted(length for length in wanted if 1 <= length <= manifest.max_length)
+
+
+def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
+    """Token ids of exactly these lengths, from our own sentences; the special tokens stay at both ends where they fit."""
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
+    ids = [tokenizer.encode(text).ids for text in parity_texts()]
+    first, last = ids[0][:1], ids[0][-1:]
+    stream = [token for text in ids for token in text[1:-1]]
+    found = []
+    for index, length in enumerate(wanted):
+        inner = np.resize(np.roll(stream, -31 * index), max(length - 2, 0)).tolist()
+        found.append((first + inner + last)[:length])
+    return found
+
+
+def companies(text: list[int], others: list[list[int]]) -> Iterator[tuple[str, list[list[int]]]]:
+    """The text, first in each batch: alone, among short texts, and among texts of every length."""
+    yield "alone", [text]
+    yield "short", [text, *sorted(others, key=len)[:_NEIGHBOURS]]
+    yield "mixed", [text, *others]
+
+
+def grid(bundle: Path, variant: str, baseline: Baseline | None, manifest: Manifest) -> list[Cell]:
+    """Every length in every company. Without a baseline the variant's own vector of the text alone takes its place."""
+    wanted = lengths(manifest)
+    texts = texts_of(bundle, wanted)
+    company = [text for text in texts if len(text) <= 513]
+    cells = []
+    with strizh.load(bundle, variant=variant) as encoder:
+        for length, text in zip(wanted, texts, strict=True):
+            alone = encoder.encode_tokens(PackedBatch.pack([text]))
+            expected = baseline([text]) if baseline else alone
+            for name, batch in companies(text, company):
+                found = encoder.encode_tokens(PackedBatch.pack(batch))[:1]
+                figures = compare(found, expected, "")
+                moved = float(np.abs(found - alone).max() / max(np.linalg.norm(alone), 1e-12))
+                cells.append(Cell(length, name, figures.cosine_min, figures.max_abs, moved))
+    return cells
+
+
+def summary(cells: Sequence[Cell], against: str) -> dict[str, Any]:
+    """What goes into the manifest: the figures over the grid, the worst cell of each length, the batch effect."""
+    cosines = np.array([cell.cosine for cell in cells])
+    figures = Figures(
+        against=against,
+        texts=len(cells),
+        cosine_min=float(cosines.min()),
+        cosine_p1=float(np.percentile(cosines, 1)),
+        cosine_mean=float(cosines.mean()),
+        max_abs=max(cell.max_abs for cell in cells),
+        rank_agreement=None,
+    )
+    buckets = {
+        str(length): min(cell.cosine for cell in cells if cell.length == length)
+        for length in sorted({cell.length for cell in cells})
+    }
+    return {
+        **dataclasses.asdict(figures),
+        "batch_effect": max(cell.moved for cell in cells),
+        "cosine_by_length": buckets,
+    }
+
+
+def check_prompts(bundle: Path, variant: str, baseline: Baseline | None, manifest: Manifest) -> list[str]:
+    """Every prompt put before a text by the encoder, tokenized apart, must give the same vectors; returns their names."""
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(manifest.max_length)
+    texts = parity_texts()[:4]
+    with strizh.load(bundle, variant=variant) as encoder:
+        for name, prompt in manifest.prompts.items():
+            ids = [tokenizer.encode(prompt + text).ids for text in texts]
+            expected: NDArray[Any] = baseline(ids) if baseline else encoder.encode_tokens(PackedBatch.pack(ids))
+            figures = compare(encoder.encode(texts, prompt_name=name), expected, "")
+            if figures.cosine_min < 0.999:  # another token is far outside every recipe's promise
+                raise ParityError(
+                    f"prompt {name!r} of variant {variant} gives other vectors than the text {prompt!r} put before it "
+                    f"(cosine {figures.cosine_min:.4f}). Export the bundle again."
+                )
+    return list(manifest.prompts)
