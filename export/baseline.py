@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import strizh
 from numpy.typing import NDArray
+
+import strizh
 from strizh.export.checkpoint import read_checkpoint
 from strizh.export.families import find_family
 from strizh.export.hub import resolve
@@ -22,9 +23,10 @@ Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
 
 def pytorch(source: str, manifest: Manifest) -> tuple[str, Baseline]:
     """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`."""
+    from torch import inference_mode, ones_like, tensor
+
     from strizh.export.trace.load import load_encoder
     from strizh.export.trace.sentence import SentenceEncoder
-    from torch import inference_mode, ones_like, tensor
 
     checkpoint = read_checkpoint(resolve(source))
     options = Options.of(manifest)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+
 from strizh.export.weights import Array
 
 OPSETS = {"": 17, "com.microsoft": 1, "strizh": 1}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+
 from strizh.export import targets
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec

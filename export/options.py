@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling, reach, rescale

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import strizh
 from numpy.typing import NDArray
+
+import strizh
 from strizh.export import reference
 from strizh.export.recipes import PORTABLE_FP32, Promise, find_recipe
 from strizh.export.spec import EncoderSpec

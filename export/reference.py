@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Array
 from strizh.kernels import reference as ops

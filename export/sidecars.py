@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.numpy import save_file
+
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.options import Plan
 from strizh.export.spec import Pooling

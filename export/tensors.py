@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (gives NumPy the bfloat16 that safetensors asks for by name)
 import numpy as np
 from numpy.typing import NDArray
+
 from strizh.runtime.errors import CheckpointError, MissingExtra
 
 

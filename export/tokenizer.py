@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from strizh.export.modules import read_json
 from strizh.runtime.errors import CheckpointError
-from tokenizers import Tokenizer
 
 _SLOW = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
 

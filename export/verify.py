@@ -1,23 +1,24 @@
 """The whole check of a bundle: every length bucket in every kind of company, against a baseline, and the prompts."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import strizh
 from numpy.typing import NDArray
-from strizh.export.baseline import Baseline
+from tokenizers import Tokenizer
+
+import strizh
+from strizh.export.baseline import Baseline, Vectors
 from strizh.export.parity import Figures, compare, parity_texts
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Manifest
 from strizh.runtime.errors import ParityError
-from tokenizers import Tokenizer
 
 # On and around the sizes where tiles, vectors and windows end.
 _LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513)
-_NEIGHBOURS = 16
+_NEIGHBOURS = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,29 +53,34 @@ def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def companies(text: list[int], others: list[list[int]]) -> Iterator[tuple[str, list[list[int]]]]:
-    """The text, first in each batch: alone, among short texts, and among texts of every length."""
-    yield "alone", [text]
-    yield "short", [text, *sorted(others, key=len)[:_NEIGHBOURS]]
-    yield "mixed", [text, *others]
-
-
 def grid(bundle: Path, variant: str, baseline: Baseline | None, manifest: Manifest) -> list[Cell]:
-    """Every length in every company. Without a baseline the variant's own vector of the text alone takes its place."""
+    """Every length alone, among three short texts, and among texts of every length up to 513 tokens.
+
+    Without a baseline the variant's own vector of the text alone takes its place.
+    """
     wanted = lengths(manifest)
     texts = texts_of(bundle, wanted)
-    company = [text for text in texts if len(text) <= 513]
     cells = []
     with strizh.load(bundle, variant=variant) as encoder:
-        for length, text in zip(wanted, texts, strict=True):
-            alone = encoder.encode_tokens(PackedBatch.pack([text]))
+
+        def run(batch: list[list[int]]) -> Vectors:
+            return encoder.encode_tokens(PackedBatch.pack(batch))
+
+        mixed = run([text for text in texts if len(text) <= _LENGTHS[-1]])
+        for index, text in enumerate(texts):
+            alone = run([text])
+            found = {"alone": alone, "short": run([text, *texts[:_NEIGHBOURS]])[:1], "mixed": mixed[index : index + 1]}
             expected = baseline([text]) if baseline else alone
-            for name, batch in companies(text, company):
-                found = encoder.encode_tokens(PackedBatch.pack(batch))[:1]
-                figures = compare(found, expected, "")
-                moved = float(np.abs(found - alone).max() / max(np.linalg.norm(alone), 1e-12))
-                cells.append(Cell(length, name, figures.cosine_min, figures.max_abs, moved))
+            cells += [
+                _cell(len(text), company, vector, expected, alone) for company, vector in found.items() if len(vector)
+            ]
     return cells
+
+
+def _cell(length: int, company: str, found: Vectors, expected: Vectors, alone: Vectors) -> Cell:
+    figures = compare(found, expected, "")
+    moved = float(np.abs(found - alone).max() / max(np.linalg.norm(alone), 1e-12))
+    return Cell(length, company, figures.cosine_min, figures.max_abs, moved)
 
 
 def summary(cells: Sequence[Cell], against: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.spec import EncoderSpec
 from strizh.runtime.errors import CheckpointError

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
+
 from strizh.runtime.errors import Error
 
 _PAGE = 4096  # weights that start on a page can be mapped

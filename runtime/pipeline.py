@@ -80,7 +80,7 @@ class Pipeline:
         if window:
             yield window
 
-    def run(self, texts: PackedBatch, *, give_back: bool = True) -> Float32:
+    def run(self, texts: PackedBatch, *, give_back: bool = False) -> Float32:
         """Vectors of tokenized texts in their order, float32 [n, width], in batches within the budget."""
         lengths = texts.lengths
         vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros

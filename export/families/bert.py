@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families.heads import sequence_classifier
 from strizh.export.spec import Activation, EncoderSpec, Layer, Pooling, Positions

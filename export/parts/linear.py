@@ -1,6 +1,7 @@
 """Linear layers and norms."""
 
 import numpy as np
+
 from strizh.export.graph import Graph
 from strizh.export.spec import EncoderSpec, Norm
 from strizh.export.weights import Array

@@ -1,6 +1,7 @@
 """From token vectors to sentence vectors and logits, over a padded batch."""
 
 import numpy as np
+
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
 from strizh.export.parts.linear import linear

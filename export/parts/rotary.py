@@ -8,6 +8,7 @@ the unscaled angles to the bit (transformers' `dynamic` rope, rewritten).
 from dataclasses import dataclass
 
 import numpy as np
+
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
 from strizh.export.spec import EncoderSpec, Rope, Scaling

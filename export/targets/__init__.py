@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import onnx
+
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
 from strizh.export.targets import ort, portable

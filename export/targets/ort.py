@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import onnx
+
 from strizh.export.graph import INT32, Graph
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import transposed

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
+
 from strizh.export.graph import FLOAT, INT64, Graph
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm, transposed

@@ -1,10 +1,11 @@
 """Self-attention with rotary positions, eager and sdpa."""
 
 import torch
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
-from strizh.export.trace.rope_bert.rotary import rotate
 from torch import Tensor, nn
 from torch.nn.functional import dropout, scaled_dot_product_attention
+
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
+from strizh.export.trace.rope_bert.rotary import rotate
 
 
 def additive_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,10 +1,11 @@
 """`RoPEBertForSequenceClassification`: one linear layer over the pooled vector."""
 
+from torch import Tensor, nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
 from strizh.export.trace.rope_bert.model import RoPEBertModel
-from torch import Tensor, nn
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 class RoPEBertForSequenceClassification(RoPEBertPreTrainedModel):

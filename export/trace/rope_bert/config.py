@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from transformers import PreTrainedConfig
+
 from strizh.export.spec import Pooling, Rope, Scaling
 from strizh.runtime.errors import UsageError
-from transformers import PreTrainedConfig
 
 POOLERS = (Pooling.MEAN, Pooling.FIRST_TOKEN_TRANSFORM)
 SCALINGS = (Scaling.NONE, Scaling.LINEAR, Scaling.DYNAMIC)

@@ -1,9 +1,10 @@
 """One encoder layer and the embeddings below the first, with BERT's names and BERT's norm after each residual."""
 
-from strizh.export.trace.rope_bert.attention import RoPEBertSelfAttention
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
+
+from strizh.export.trace.rope_bert.attention import RoPEBertSelfAttention
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
 
 
 class RoPEBertEmbeddings(nn.Module):

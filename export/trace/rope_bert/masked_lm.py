@@ -1,12 +1,13 @@
 """`RoPEBertForMaskedLM`: the class that the published checkpoints were saved from."""
 
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
-from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
-from strizh.export.trace.rope_bert.model import RoPEBertModel
 from torch import Tensor, nn, zeros
 from torch.nn.functional import cross_entropy, linear
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import MaskedLMOutput
+
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
+from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
+from strizh.export.trace.rope_bert.model import RoPEBertModel
 
 
 class PredictionTransform(nn.Module):

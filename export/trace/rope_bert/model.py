@@ -1,6 +1,9 @@
 """`RoPEBertModel`: token vectors and the pooled vector of a batch of texts."""
 
 import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
 from strizh.export.spec import Pooling
 from strizh.export.trace.rope_bert.attention import additive_mask
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
@@ -8,8 +11,6 @@ from strizh.export.trace.rope_bert.layer import RoPEBertEmbeddings, RoPEBertLaye
 from strizh.export.trace.rope_bert.loading import RoPEBertPreTrainedModel
 from strizh.export.trace.rope_bert.pooler import FirstTokenPooler, MeanPooler
 from strizh.export.trace.rope_bert.rotary import cos_sin
-from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 
 class RoPEBertEncoder(nn.Module):

@@ -1,8 +1,9 @@
 """From token vectors to the vector of the text: `pooler_output`, never normalised."""
 
 import torch
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from torch import Tensor, nn
+
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
 
 
 class MeanPooler(nn.Module):

@@ -7,10 +7,6 @@ BertConfig. The models are registered for RoPEBertConfig, and whatever is regist
 
 from typing import Any
 
-from strizh.export.trace.rope_bert.classifier import RoPEBertForSequenceClassification
-from strizh.export.trace.rope_bert.config import RoPEBertConfig
-from strizh.export.trace.rope_bert.masked_lm import RoPEBertForMaskedLM
-from strizh.export.trace.rope_bert.model import RoPEBertModel
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,6 +14,11 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
 )
+
+from strizh.export.trace.rope_bert.classifier import RoPEBertForSequenceClassification
+from strizh.export.trace.rope_bert.config import RoPEBertConfig
+from strizh.export.trace.rope_bert.masked_lm import RoPEBertForMaskedLM
+from strizh.export.trace.rope_bert.model import RoPEBertModel
 
 
 def is_rope_bert(config: dict[str, Any]) -> bool:

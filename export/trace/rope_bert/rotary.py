@@ -6,8 +6,9 @@ on the meta device, and a traced graph is right on both sides of the trained len
 """
 
 import torch
-from strizh.export.spec import Rope, Scaling
 from torch import Tensor
+
+from strizh.export.spec import Rope, Scaling
 
 
 def inverse_frequencies(rope: Rope, length: Tensor) -> Tensor:
