@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, then say what was made."""
-    from strizh.export.exporter import default_variants, export_model
     from tqdm import tqdm
+
+    from strizh.export.exporter import default_variants, export_model
 
     variants = [name.strip() for name in arguments.variants.split(",")] if arguments.variants else None
     steps = 2 + 2 * len(variants or default_variants())

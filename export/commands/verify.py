@@ -6,15 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from strizh.export.baseline import own_float32, pytorch
-from strizh.export.parity import Figures
 from strizh.export.recipes import find_recipe
-from strizh.export.verify import check_prompts, grid, summary
-from strizh.runtime import choose, host
 from strizh.runtime.bundle import MANIFEST, Bundle
 
 HELP = "check a bundle's hashes and its vectors at every length, and store the report in it"
-_FIGURES = tuple(field.name for field in dataclasses.fields(Figures))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle(arguments.bundle)
     bundle.verify(bundle.manifest.files)
     report = _check(bundle, arguments)
-    missed = {
-        name: Figures(**{key: figures[key] for key in _FIGURES}).misses(find_recipe(name).promise)
-        for name, figures in report.items()
-    }
+    missed = {name: _misses(name, figures) for name, figures in report.items()}
     stored = bundle.manifest.parity | {
         name: {**bundle.manifest.parity.get(name, {}), "grid": figures} for name, figures in report.items()
     }
@@ -48,7 +40,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(missed.values()) else 0
 
 
+def _misses(name: str, figures: dict[str, Any]) -> list[str]:
+    from strizh.export.parity import Figures
+
+    return Figures(**{field.name: figures[field.name] for field in dataclasses.fields(Figures)}).misses(
+        find_recipe(name).promise
+    )
+
+
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    from strizh.export.baseline import own_float32, pytorch
+    from strizh.export.verify import check_prompts, grid, summary
+    from strizh.runtime import choose, host
+
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
     asked = arguments.variants.split(",") if arguments.variants else list(manifest.variants)
     found = pytorch(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
