@@ -53,13 +53,11 @@ def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def grid(bundle: Path, variant: str, baseline: Baseline | None, manifest: Manifest) -> list[Cell]:
-    """Every length alone, among three short texts, and among texts of every length up to 513 tokens.
+def grid(bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors | None) -> list[Cell]:
+    """Every text alone, among three short texts, and among texts of every length up to 513 tokens.
 
-    Without a baseline the variant's own vector of the text alone takes its place.
+    `baseline` has a row for each text; without it the variant's own vector of the text alone takes its place.
     """
-    wanted = lengths(manifest)
-    texts = texts_of(bundle, wanted)
     cells = []
     with strizh.load(bundle, variant=variant) as encoder:
 
@@ -70,7 +68,7 @@ def grid(bundle: Path, variant: str, baseline: Baseline | None, manifest: Manife
         for index, text in enumerate(texts):
             alone = run([text])
             found = {"alone": alone, "short": run([text, *texts[:_NEIGHBOURS]])[:1], "mixed": mixed[index : index + 1]}
-            expected = baseline([text]) if baseline else alone
+            expected = alone if baseline is None else baseline[index : index + 1]
             cells += [
                 _cell(len(text), company, vector, expected, alone) for company, vector in found.items() if len(vector)
             ]

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+
 from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.families import find_family
 from strizh.export.spec import EncoderSpec, Positions

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 import strizh
 from strizh.export import export_model, exporter, reference
 from strizh.export.checkpoint import read_checkpoint

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+
 from strizh.export import export_model
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/ropebert.json").read_text())

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from strizh.export import reference, targets
 from strizh.export.checkpoint import read_checkpoint
 from strizh.export.families import find_family

@@ -1,0 +1,76 @@
+"""`strizh verify`: what it measures, what it catches, what it stores."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from strizh.export import export_model
+from strizh.export.commands import verify as command
+from strizh.export.verify import lengths, texts_of
+from strizh.runtime.bundle import MANIFEST, File, read_manifest
+from strizh.runtime.errors import BundleError
+
+MakeCheckpoint = Callable[..., Path]
+
+
+def verify(bundle: Path, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(bundle), *arguments]))
+
+
+@pytest.fixture
+def bundle(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> Path:
+    folder = make_checkpoint()
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "the swift "}}')
+    variants = ["portable-fp32", "ort-fp32"]
+    export_model(folder, tmp_path / "bundle", variants=variants, rope_scaling="dynamic:2.0", verify=False)
+    return tmp_path / "bundle"
+
+
+def test_lengths_cover_the_boundary_and_the_limit(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    found = lengths(manifest)
+    assert {1, 31, 32, 33, 64} <= set(found)
+    assert max(found) == manifest.max_length == 64
+    assert [len(text) for text in texts_of(bundle, found)] == found
+
+
+@pytest.mark.parametrize("against", [False, True], ids=["own-float32", "pytorch"])
+def test_a_good_bundle_passes_and_keeps_the_report(
+    bundle: Path, capsys: pytest.CaptureFixture[str], against: bool
+) -> None:
+    if against:
+        pytest.importorskip("torch")
+    assert verify(bundle, *(["--against", str(bundle.parent / "checkpoint")] if against else [])) == 0
+    stored = read_manifest(bundle).parity["ort-fp32"]["grid"]
+    assert stored["against"] == ("PyTorch float32" if against else "portable-fp32")
+    assert stored["cosine_min"] >= 0.999999
+    assert stored["prompts"] == ["query"]
+    assert "every SHA-256 right" in capsys.readouterr().out
+
+
+def test_a_wrong_graph_is_caught(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bundle / "onnx/model_ort.onnx"
+    model = onnx.load(path)
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == "embeddings.word")
+    table.raw_data = (np.frombuffer(table.raw_data, np.float32) * 1.05).astype(np.float32).tobytes()
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "layers.0.mlp.up.bias")
+    bias.raw_data = (np.frombuffer(bias.raw_data, np.float32) + 0.3).tobytes()
+    onnx.save(model, path)
+    manifest = read_manifest(bundle)
+    manifest.files["onnx/model_ort.onnx"] = File.of(path)
+    (bundle / MANIFEST).write_text(manifest.to_json())
+    assert verify(bundle) == 1
+    assert "MISSED" in capsys.readouterr().out
+
+
+def test_a_changed_file_is_caught_before_anything_runs(bundle: Path) -> None:
+    path = bundle / "config.json"
+    path.write_text(path.read_text().replace("24", "42"))
+    with pytest.raises(BundleError, match=r"config\.json is not the file that was exported"):
+        verify(bundle)
