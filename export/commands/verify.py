@@ -65,7 +65,7 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
             print(f"{name}: not checked, {why}")
             continue
         cells = grid(folder, name, texts, expected)
-        prompts = check_prompts(folder, name, baseline, manifest)
+        prompts = check_prompts(folder, name, manifest)
         report[name] = summary(cells, against) | {"prompts": prompts}
     return report
 
