@@ -18,7 +18,9 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.has-export
-	$(BIN)/python examples/demo.py
+	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
+	$(BIN)/python examples/similarity.py bundles/rope-e5-tiny-ru
+	$(BIN)/strizh inspect bundles/rope-e5-tiny-ru
 
 test: $(VENV)/.has-test
 	$(BIN)/python -P -m pytest -q -rs $(PYTEST_ARGS)

@@ -73,7 +73,7 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
         yield f"                  {extra} lacks {missing}: {_TO_GPU if extra == 'gpu' else _install(extra)}"
     if "choice" in found:
         yield ""
-        yield found["choice"]
+        yield f"{'would choose':<18}" + found["choice"].replace("\n", f"\n{'':18}")
     yield ""
     yield from (f"WRONG: {problem}" for problem in found["problems"])
     if not found["problems"]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strizh.runtime.errors import BundleError
+
 if TYPE_CHECKING:
     from strizh.runtime.encoder import Encoder
     from strizh.runtime.files.readers import Row, Source
@@ -65,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _embed(encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.Namespace) -> None:
     """Feed the rows through the encoder's stream; each window of vectors goes to the stage with its texts."""
+    import numpy as np
+
     pending: deque[Row] = deque()
 
     def texts() -> Iterator[str]:
@@ -78,6 +82,8 @@ def _embed(encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.
     )  # fmt: skip
     with _Bar(source) as bar:
         for window in windows:
+            if not np.isfinite(window.embeddings).all():
+                raise BundleError(f"variant {encoder.variant} gives numbers that are not finite; see strizh verify")
             rows = [pending.popleft() for _ in window.embeddings]
             stage.append(
                 [row.text for row in rows], window.embeddings, tokens=window.tokens, truncated=window.truncated

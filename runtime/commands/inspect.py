@@ -25,15 +25,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
-    spec = manifest["spec"]
     yield f"{manifest['name']} — a bundle of format {manifest['format_version']}, made by {manifest['producer'] or 'unknown'}"
     yield ""
     yield from _facts(
         {
             "source": manifest["source"],
             "licence": manifest["license"] or "not stated by the checkpoint",
-            "model": _model(spec),
-            "positions": _positions(spec),
+            **dict(_architecture(manifest["spec"])),
             "vector": f"{manifest['dimension']} numbers, {manifest['pooling']} pooling, "
             + ("length 1" if manifest["normalize"] else "not normalised"),
             "longest text": f"{manifest['max_length']:,} tokens",
@@ -67,11 +65,16 @@ def parity_table(parity: Mapping[str, Any]) -> Iterator[str]:
     return _table(heads, ([name, *(_plain(figures.get(key)) for key in columns)] for name, figures in parity.items()))
 
 
-def _model(spec: Mapping[str, Any]) -> str:
-    return (
-        f"{spec['family']}, {len(spec['layers'])} layers × {spec['hidden_size']}, {spec['num_heads']} heads of "
-        f"{spec['head_size']}, feed-forward {spec['intermediate_size']:,}, vocabulary {spec['vocab_size']:,}"
-    )
+def _architecture(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The spec in two lines; a spec of other shape is shown by its plain fields."""
+    try:
+        yield "model", (
+            f"{spec['family']}, {len(spec['layers'])} layers × {spec['hidden_size']}, {spec['num_heads']} heads of "
+            f"{spec['head_size']}, feed-forward {spec['intermediate_size']:,}, vocabulary {spec['vocab_size']:,}"
+        )
+        yield "positions", _positions(spec)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        yield "model", ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 
 def _positions(spec: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strizh.runtime.encoder import load
 
 TEXTS = [f"строка {number}: swift flight" for number in range(100)] + ["", "  spaces  ", "кавычки \", запятые, и\tтабуляция"]
 
@@ -52,6 +53,19 @@ def test_every_output_holds_exactly_the_vectors_in_the_order_of_the_texts(fake_s
     assert status == 0, err
     np.testing.assert_array_equal(read(output), [vector(text) for text in TEXTS])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", output.name, "texts.txt"]
+
+
+def test_a_real_bundle_gives_what_encode_gives(strizh, make_bundle, tmp_path):
+    bundle = make_bundle(default_prompt_name="query")
+    path = tmp_path / "texts.csv"
+    path.write_text("id,text\n1,стриж летит\n2,the swift flies быстрее всех птиц\n3,\n", encoding="utf-8")
+    options = ["--prompt-name", "passage", "--normalize", "--truncate-dim", 5, "--max-batch-tokens", 64, "--threads", 1]
+    status, _, err = strizh("embed", bundle, path, "-o", tmp_path / "out.npy", *options)
+    assert status == 0, err
+    texts = ["стриж летит", "the swift flies быстрее всех птиц", ""]
+    encoder = load(bundle, threads=1, max_batch_tokens=64)
+    expected = encoder.encode(texts, prompt_name="passage", normalize_embeddings=True, truncate_dim=5)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
 def test_standard_input_is_a_text_a_line(fake_strizh, tmp_path):

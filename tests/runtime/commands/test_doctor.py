@@ -1,0 +1,65 @@
+"""`strizh doctor` tells the truth about the machine, and finds what is wrong with an installation."""
+
+import json
+from importlib import metadata
+
+import pytest
+
+
+def test_json_holds_what_the_page_shows(strizh):
+    status, shown, _ = strizh("doctor", "--json")
+    found = json.loads(shown)
+    page = strizh("doctor")[1]
+    assert status == (1 if found["problems"] else 0)
+    assert found["cores"]["usable"] >= 1 and "CPUExecutionProvider" in found["providers"]
+    assert found["versions"]["onnxruntime"] == metadata.version("onnxruntime")
+    for word in (found["system"], found["processor"], *found["instruction_sets"], *found["providers"]):
+        assert word in page
+
+
+def test_names_the_variant_that_would_be_chosen(strizh, make_bundle):
+    bundle = make_bundle()
+    assert "portable-fp32: " in strizh("doctor", bundle)[1]
+    assert "portable-fp32: " in json.loads(strizh("doctor", bundle, "--json")[1])["choice"]
+
+
+@pytest.fixture
+def both_wheels(monkeypatch):
+    """As if onnxruntime-gpu were installed beside onnxruntime."""
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.31.1" if name == "onnxruntime-gpu" else version(name))
+
+
+def test_both_wheels_of_onnxruntime_are_a_problem_with_its_two_commands(strizh, both_wheels):
+    status, shown, _ = strizh("doctor")
+    assert status == 1
+    problem = next(line for line in shown.splitlines() if line.startswith("WRONG"))
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in problem and "pip install onnxruntime-gpu" in problem
+
+
+def test_an_installation_without_kernels_says_what_it_lacks(strizh, monkeypatch):
+    monkeypatch.setattr("strizh.kernels.library_path", lambda: None)
+    status, shown, _ = strizh("doctor")
+    assert status == 0
+    assert "not built, so cpu-* variants cannot run" in shown
+
+
+def test_a_missing_extra_is_shown_with_its_command(strizh, monkeypatch):
+    version = metadata.version
+
+    def without_pyarrow(name):
+        if name == "pyarrow":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_pyarrow)
+    assert "parquet lacks pyarrow: pip install 'strizh[parquet]'" in strizh("doctor")[1]
+
+
+def test_a_broken_onnxruntime_is_a_problem_and_no_traceback(strizh, monkeypatch):
+    def probe():
+        raise AttributeError("module 'onnxruntime' has no attribute 'get_available_providers'")
+
+    monkeypatch.setattr("strizh.runtime.host.probe", probe)
+    status, shown, _ = strizh("doctor")
+    assert status == 1 and "pip install --force-reinstall onnxruntime" in shown
