@@ -110,12 +110,23 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         settings = BASE | KINDS[kind] | (config or {})
         (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
         save_file(change(tensors_of(settings)), folder / "model.safetensors")
-        word_tokenizer(settings["vocab_size"]).save(str(folder / "tokenizer.json"))
-        tokenizer_config = {"pad_token": "<pad>", "model_max_length": 10**30}
-        (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
+        write_tokenizer(folder, settings["vocab_size"])
         return folder
 
     return make
+
+
+def write_tokenizer(folder: Path, vocab_size: int) -> None:
+    """The words' tokenizer beside a checkpoint, its own length limit as unreal as transformers writes it."""
+    word_tokenizer(vocab_size).save(str(folder / "tokenizer.json"))
+    tokenizer_config = {"pad_token": "<pad>", "model_max_length": 10**30}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
+
+
+@pytest.fixture
+def add_tokenizer() -> Callable[[Path, int], None]:
+    """`add_tokenizer(folder, vocab_size)`."""
+    return write_tokenizer
 
 
 def write_modules(
