@@ -63,6 +63,7 @@ class _EncoderLayer(c.Structure):
         *((name, c.c_double) for name in ("rope_theta", "rope_factor", "attention_scale")),
         *((name, _Linear) for name in ("qkv", "output", "up", "down")),
         *((name, _Norm) for name in ("attention_norm", "mlp_norm")),
+        ("head_norm_eps", c.c_float),
         *((name, c.c_void_p) for name in ("q_norm", "k_norm", "relative_bias")),
     )  # fmt: skip
 
@@ -183,7 +184,7 @@ class EncoderLayer:
             ),
             linear(layout.pack_linear(up, precision), up_bias),
             linear(layout.pack_linear(w["mlp.down.weight"], precision), bias("mlp.down")),
-            norm("attention.norm"), norm("mlp.norm"),
+            norm("attention.norm"), norm("mlp.norm"), norm_eps,
             *(
                 self._keep(layout.spread_heads(w[f"attention.{name}.weight"], head_size, order))
                 if f"attention.{name}.weight" in w else None

@@ -47,6 +47,7 @@ typedef struct {
   double rope_theta, rope_factor, attention_scale;
   StrizhLinear qkv, output, up, down;  // up: gate and up panels in turn where gated
   StrizhNorm attention_norm, mlp_norm;
+  float head_norm_eps;
   const float *q_norm, *k_norm;  // [head_width] or null
   const float* relative_bias;    // [relative_buckets, num_heads] or null
 } StrizhEncoderLayer;

@@ -183,7 +183,7 @@ class LayerRun {
     const RotaryTable* table = unit < shape_.heads + shape_.kv_heads ? tables_.rotary(text) : nullptr;
     const size_t half = shape_.width / 2;
     HeadCall call{shape_.precision, in, shape_.width, rows, shape_.width, nullptr, static_cast<size_t>(layer_.head_size),
-                  layer_.attention_norm.eps, table ? table->cosine.data() + position * half : nullptr,
+                  layer_.head_norm_eps, table ? table->cosine.data() + position * half : nullptr,
                   table ? table->sine.data() + position * half : nullptr, 1.0f, position, batch_.length(text), nullptr, 0};
     if (unit < shape_.heads) {
       call.norm_weight = layer_.q_norm;

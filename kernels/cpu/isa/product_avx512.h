@@ -43,7 +43,7 @@ static inline size_t tile_edge(size_t rows, size_t tile) {
     STRIZH_ROWS_##ROWS(STRIZH_LOAD) \
     for (size_t line = 0; line < lines; line++, a += a_stride) { \
       for (size_t k = 0; k < kLineBytes; k += kGroupBytes, b += 128, next += 128) { \
-        const __m512i low = _mm512_load_si512(b), high = _mm512_load_si512(b + 64); \
+        const __m512i low = _mm512_loadu_si512(b), high = _mm512_loadu_si512(b + 64); \
         _mm_prefetch(b + 2048, _MM_HINT_T0); \
         _mm_prefetch(b + 2112, _MM_HINT_T0); \
         _mm_prefetch(next, _MM_HINT_T1); \

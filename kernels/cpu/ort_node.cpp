@@ -1,0 +1,107 @@
+#include "ort_node.h"
+
+#include <limits>
+
+#include "error.h"
+
+namespace strizh::ort {
+
+namespace {
+
+Tensor describe(const Api& api, const Value* value) {
+  Tensor tensor;
+  Shape* shape = nullptr;
+  check(api, api.call<Status*>(Api::GetTensorTypeAndShape, value, &shape));
+  size_t rank = 0;
+  void* data = nullptr;
+  check(api, api.call<Status*>(Api::GetTensorElementType, const_cast<const Shape*>(shape), &tensor.element));
+  check(api, api.call<Status*>(Api::GetDimensionsCount, const_cast<const Shape*>(shape), &rank));
+  tensor.shape.resize(rank);
+  check(api, api.call<Status*>(Api::GetDimensions, const_cast<const Shape*>(shape), tensor.shape.data(), rank));
+  api.call<void>(Api::ReleaseTensorTypeAndShapeInfo, shape);
+  check(api, api.call<Status*>(Api::GetTensorMutableData, const_cast<Value*>(value), &data));
+  tensor.data = data;
+  return tensor;
+}
+
+}  // namespace
+
+void check(const Api& api, Status* status) {
+  if (status == nullptr) return;
+  const std::string message = api.call<const char*>(Api::GetErrorMessage, const_cast<const Status*>(status));
+  api.call<void>(Api::ReleaseStatus, status);
+  throw Error(message);
+}
+
+int64_t Tensor::size() const {
+  int64_t size = 1;
+  for (const int64_t d : shape) size *= d;
+  return size;
+}
+
+int32_t Making::integer(const char* attribute) const {
+  int64_t value = 0;
+  check(api_, api_.call<Status*>(Api::KernelInfoGetAttribute_int64, info_, attribute, &value));
+  if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max())
+    throw Error(std::string("attribute ") + attribute + " is " + std::to_string(value) + "; expected a 32-bit number");
+  return static_cast<int32_t>(value);
+}
+
+float Making::real(const char* attribute) const {
+  float value = 0;
+  check(api_, api_.call<Status*>(Api::KernelInfoGetAttribute_float, info_, attribute, &value));
+  return value;
+}
+
+int32_t Making::word(const char* attribute, const Words& words) const {
+  char text[64] = {};
+  size_t size = sizeof text;
+  check(api_, api_.call<Status*>(Api::KernelInfoGetAttribute_string, info_, attribute, static_cast<char*>(text), &size));
+  std::string known;
+  for (const auto& [word, number] : words) {
+    if (std::string(text) == word) return number;
+    known += (known.empty() ? "" : ", ") + std::string(word);
+  }
+  throw Error(std::string("attribute ") + attribute + " is '" + text + "'; expected one of " + known);
+}
+
+Tensor Making::constant(size_t input, const char* name, bool may_be_bf16) const {
+  int is_constant = 0;
+  const Value* value = nullptr;
+  check(api_, api_.call<Status*>(Api::KernelInfoGetConstantInput_tensor, info_, input, &is_constant, &value));
+  if (!is_constant || value == nullptr) return {};
+  Tensor tensor = describe(api_, value);
+  if (tensor.element != kFloat && !(may_be_bf16 && tensor.element == kBfloat16))
+    throw Error(std::string(name) + " has element type " + std::to_string(tensor.element) + "; expected float32" +
+                (may_be_bf16 ? " or bfloat16" : ""));
+  return tensor;
+}
+
+Tensor Running::input(size_t index, const char* name, int element, size_t rank) const {
+  const Value* value = nullptr;
+  check(api_, api_.call<Status*>(Api::KernelContext_GetInput, const_cast<const KernelContext*>(context_), index, &value));
+  if (value == nullptr) throw Error(std::string("input ") + name + " is missing");
+  Tensor tensor = describe(api_, value);
+  if (tensor.element != element || tensor.shape.size() != rank)
+    throw Error(std::string("input ") + name + " has element type " + std::to_string(tensor.element) + " and " +
+                std::to_string(tensor.shape.size()) + " dimensions; expected " + (element == kFloat ? "float32" : "int32") +
+                " and " + std::to_string(rank));
+  return tensor;
+}
+
+float* Running::output(const std::vector<int64_t>& shape) const {
+  Value* value = nullptr;
+  void* data = nullptr;
+  check(api_, api_.call<Status*>(Api::KernelContext_GetOutput, context_, size_t{0}, shape.data(), shape.size(), &value));
+  check(api_, api_.call<Status*>(Api::GetTensorMutableData, value, &data));
+  return static_cast<float*>(data);
+}
+
+void expect_size(const Tensor& tensor, const char* name, size_t size) {
+  if (tensor.data == nullptr) throw Error(std::string(name) + " is not an initializer of the graph; expected it there");
+  if (static_cast<size_t>(tensor.size()) != size)
+    throw Error(std::string(name) + " has " + std::to_string(tensor.size()) + " elements; expected " + std::to_string(size) +
+                ", from the node's attributes");
+}
+
+}  // namespace strizh::ort

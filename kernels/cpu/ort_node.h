@@ -1,0 +1,56 @@
+// A node of an ONNX graph as an operator sees it: attributes and constant inputs when its kernel is made, tensors when
+// it runs. Every failure is an Error with a sentence.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ort_abi.h"
+
+namespace strizh::ort {
+
+struct Tensor {
+  const void* data = nullptr;  // null: an optional input that is not there
+  int element = kUndefined;
+  std::vector<int64_t> shape;
+
+  int64_t size() const;  // elements
+  template <typename T>
+  const T* as() const { return static_cast<const T*>(data); }
+};
+
+// Names and numbers of an attribute that is a word.
+using Words = std::vector<std::pair<const char*, int32_t>>;
+
+class Making {
+ public:
+  Making(const Api& api, const KernelInfo* info) : api_(api), info_(info) {}
+  int32_t integer(const char* attribute) const;
+  float real(const char* attribute) const;
+  int32_t word(const char* attribute, const Words& words) const;
+  // An initialiser, its type one of float32 and (if `may_be_bf16`) bfloat16; absent without `size` being checked.
+  Tensor constant(size_t input, const char* name, bool may_be_bf16 = false) const;
+
+ private:
+  const Api& api_;
+  const KernelInfo* info_;
+};
+
+class Running {
+ public:
+  Running(const Api& api, KernelContext* context) : api_(api), context_(context) {}
+  Tensor input(size_t index, const char* name, int element, size_t rank) const;
+  float* output(const std::vector<int64_t>& shape) const;
+
+ private:
+  const Api& api_;
+  KernelContext* context_;
+};
+
+// Throws what a status says, and releases it.
+void check(const Api& api, Status* status);
+
+// Throws unless a tensor is there and has `size` elements.
+void expect_size(const Tensor& tensor, const char* name, size_t size);
+
+}  // namespace strizh::ort
