@@ -1,0 +1,224 @@
+"""`cpu`: the packed batch through strizh's own operators, one a layer, with weights in the layout they read.
+
+The operators' attributes are the fields of the spec; kernels/cpu/ort_operators.h lists their inputs.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from strizh.export.graph import FLOAT, INT32, Graph
+from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
+from strizh.export.targets.portable import Head
+from strizh.export.weights import Array
+from strizh.kernels import layout
+from strizh.runtime.errors import UnsupportedModel
+
+_DOMAIN = "strizh"
+_WIDEST_HEAD = 256
+_TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
+
+
+def build(
+    spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "bf16"
+) -> onnx.ModelProto:
+    """The packed graph in `precision` "fp32" or "bf16": `input_ids` int32 [total_tokens] and `cu_seqlens` int32
+    [batch + 1] to `token_embeddings` [total_tokens, hidden] and `sentence_embedding` [batch, dim], or `logits`.
+
+    Residual stream, norms, softmax, pooling and heads are float32 in every precision.
+    """
+    _check(spec)
+    g = _Packer(spec.family, weights, precision)
+    hidden = _embeddings(g, spec)
+    for index, layer in enumerate(spec.layers):
+        with g.scope(f"layers.{index}"):
+            hidden = _layer(g, spec, layer, f"layers.{index}", hidden)
+    if spec.final_norm:
+        hidden = _norm(g, spec, "final_norm", hidden)
+    return _finish(g, spec, hidden, head)
+
+
+class _Packer(Graph):
+    """A graph whose weights are packed as they are added. A missing slot is an input that is left out."""
+
+    def __init__(self, name: str, weights: Mapping[str, Array], precision: str) -> None:
+        super().__init__(name, weights)
+        self.precision = precision
+
+    def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """A node of the kernels' domain."""
+        return str(self.node(op, *inputs, domain=_DOMAIN, **attributes))
+
+    def packed(self, name: str, array: NDArray[Any]) -> str:
+        """An initialiser that is already in the kernels' layout; uint16 are the bits of bfloat16."""
+        if name not in self.initializers:
+            self.add_initializer(name, array.view(ml_dtypes.bfloat16) if array.dtype == np.uint16 else array)
+        return name
+
+    def vector(self, slot: str) -> str:
+        """A bias or norm weight, padded to whole panels."""
+        return self.packed(slot, layout.pad_vector(self.weights[slot])) if slot in self.weights else ""
+
+    def linear(self, slot: str) -> tuple[str, str]:
+        """Weight and bias of a linear layer."""
+        name = f"{slot}.weight"
+        if name not in self.initializers:
+            self.packed(name, layout.pack_linear(self.weights[name], self.precision))
+        return name, self.vector(f"{slot}.bias")
+
+    def table(self, slot: str) -> str:
+        """An embedding table, its rows as they are."""
+        if slot not in self.initializers:
+            rows = self.weights[slot]
+            self.packed(slot, layout.to_bf16(rows) if self.precision == "bf16" else rows)
+        return slot
+
+    def optional(self, slot: str) -> Array | None:
+        return self.weights[slot] if slot in self.weights else None
+
+
+def _check(spec: EncoderSpec) -> None:
+    if layout.padded(spec.head_size) > _WIDEST_HEAD:
+        raise UnsupportedModel(
+            f"family {spec.family!r} has heads of {spec.head_size}; the cpu kernels take up to {_WIDEST_HEAD}."
+        )
+
+
+def _embeddings(g: _Packer, spec: EncoderSpec) -> str:
+    absolute = spec.positions in _TABLES
+    tables = [g.table("embeddings.word"), *([g.table("embeddings.position")] if absolute else [])]
+    rows = g.operator(
+        "Embeddings", "input_ids", "cu_seqlens", *tables,
+        positions=str(spec.positions) if absolute else "none", position_offset=spec.position_offset,
+        pad_token_id=spec.pad_token_id, max_length=0,
+    )  # fmt: skip
+    return _norm(g, spec, "embeddings.norm", rows) if spec.embedding_norm else rows
+
+
+def _norm(g: _Packer, spec: EncoderSpec, slot: str, x: str) -> str:
+    return g.operator(
+        "Norm", x, g.vector(f"{slot}.weight"), g.vector(f"{slot}.bias"),
+        norm=str(spec.norm), norm_eps=spec.norm_eps, hidden_size=spec.hidden_size,
+    )  # fmt: skip
+
+
+def _layer(g: _Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> str:
+    rope = layer.rope
+    return g.operator(
+        "EncoderLayer", x, "cu_seqlens",
+        *_attention(g, spec, f"{slot}.attention", rope.dim if rope else 0),
+        *_mlp(g, spec, f"{slot}.mlp"),
+        *(g.vector(f"{slot}.{norm}.norm.{part}") for norm in ("attention", "mlp") for part in ("weight", "bias")),
+        *_head_norms(g, spec, f"{slot}.attention", rope.dim if rope else 0),
+        g.weight("relative_bias") if spec.positions is Positions.RELATIVE_BIAS else "",
+        hidden_size=spec.hidden_size, num_heads=spec.num_heads, num_kv_heads=spec.num_kv_heads,
+        head_size=spec.head_size, intermediate_size=spec.intermediate_size, activation=str(spec.activation),
+        gated_mlp=int(spec.gated_mlp), norm=str(spec.norm), norm_eps=spec.norm_eps, pre_norm=int(spec.pre_norm),
+        attention_scale=spec.attention_scale, causal=int(spec.causal),
+        window=-1 if layer.window is None else layer.window,
+        rope_dim=rope.dim if rope else 0, rope_theta=rope.theta if rope else 0.0,
+        rope_scaling=str(rope.scaling) if rope else "none", rope_factor=rope.factor if rope else 1.0,
+        trained_positions=rope.trained_positions if rope else 0,
+        relative_buckets=spec.relative_buckets, relative_max_distance=spec.relative_max_distance,
+    )  # fmt: skip
+
+
+def _attention(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str, str, str]:
+    sizes = (spec.num_heads, spec.num_kv_heads, spec.num_kv_heads)
+    name, head = f"{slot}.qkv.weight", {"head_size": spec.head_size}
+    if name not in g.initializers:
+        q, k, v = (g.weights[f"{slot}.{part}.weight"] for part in "qkv")
+        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision, **head))
+    q_bias, k_bias, v_bias = (g.optional(f"{slot}.{part}.bias") for part in "qkv")
+    rows = tuple(heads * spec.head_size for heads in sizes)
+    bias = layout.pack_attention_bias((q_bias, k_bias, v_bias), rows, rope_dim=rope_dim, **head)
+    output = f"{slot}.o.weight"
+    if output not in g.initializers:
+        g.packed(output, layout.pack_attention_output(g.weights[output], precision=g.precision, **head))
+    return name, "" if bias is None else g.packed(f"{slot}.qkv.bias", bias), output, g.vector(f"{slot}.o.bias")
+
+
+def _mlp(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
+    down = g.linear(f"{slot}.down")
+    if not spec.gated_mlp:
+        return *g.linear(f"{slot}.up"), *down
+    name = f"{slot}.gate_up.weight"
+    if name not in g.initializers:
+        both = layout.interleave(g.weights[f"{slot}.gate.weight"], g.weights[f"{slot}.up.weight"])
+        g.packed(name, layout.pack_linear(both, g.precision))
+    gate, up = g.optional(f"{slot}.gate.bias"), g.optional(f"{slot}.up.bias")
+    bias = "" if gate is None or up is None else g.packed(f"{slot}.gate_up.bias", layout.interleave(gate, up))
+    return name, bias, *down
+
+
+def _head_norms(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str]:
+    if not spec.head_norm:
+        return "", ""
+    order = layout.head_order(spec.head_size, rope_dim)
+
+    def spread(name: str) -> str:
+        weight = g.weights[f"{slot}.{name}.weight"]
+        return g.packed(f"{slot}.{name}.weight", layout.spread_heads(weight, spec.head_size, order))
+
+    return spread("q_norm"), spread("k_norm")
+
+
+def _finish(g: _Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
+    inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {
+        "input_ids": (INT32, ("total_tokens",)),
+        "cu_seqlens": (INT32, ("batch_and_one",)),
+    }
+    outputs: dict[str, tuple[int, tuple[str | int, ...]]]
+    if head == "classifier":
+        assert spec.classifier is not None
+        g.rename(_logits(g, spec, hidden), "logits")
+        outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
+    else:
+        g.rename(_sentence_embedding(g, spec, hidden), "sentence_embedding")
+        g.rename(hidden, "token_embeddings")
+        outputs = {
+            "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
+            "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
+        }
+    return g.model(inputs, outputs, {"family": spec.family})
+
+
+def _sentence_embedding(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
+    with g.scope("pooling"):
+        pooled = [_pool(g, spec, hidden, mode) for mode in spec.pooling]
+        vector = pooled[0] if len(pooled) == 1 else str(g.node("Concat", *pooled, axis=-1))
+        for index, dense in enumerate(spec.projections):
+            sizes = (dense.in_features, dense.out_features)
+            vector = _dense(g, f"projections.{index}", vector, sizes, dense.activation)
+        return g.operator("Normalize", vector) if spec.normalize else vector
+
+
+def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
+    head = spec.classifier
+    assert head is not None
+    with g.scope("classifier"):
+        vector = _pool(g, spec, hidden, head.pooling)
+        if head.hidden_activation:
+            vector = _dense(g, "classifier.dense", vector, (spec.hidden_size,) * 2, head.hidden_activation)
+        return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
+
+
+def _pool(g: _Packer, spec: EncoderSpec, hidden: str, mode: Pooling) -> str:
+    pooled = g.operator("Pooling", hidden, "cu_seqlens", pooling=str(mode))
+    if mode is Pooling.FIRST_TOKEN_TRANSFORM:
+        return _dense(g, "pooler", pooled, (spec.hidden_size,) * 2, "tanh")
+    return pooled
+
+
+def _dense(g: _Packer, slot: str, x: str, sizes: tuple[int, int], activation: str) -> str:
+    """A small product in float32 whatever the precision: it costs nothing, and logits keep their digits."""
+    name = f"{slot}.weight"
+    weight = g.packed(name, layout.pack_linear(g.weights[name], "fp32"))
+    bias = g.vector(f"{slot}.bias")
+    return g.operator(
+        "Dense", x, weight, bias, in_features=sizes[0], out_features=sizes[1], activation=activation
+    )
