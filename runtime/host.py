@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import onnxruntime
-from strizh.kernels import library_path
+from strizh.kernels import instruction_sets, library_path
 from strizh.runtime.cores import usable_cores
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
@@ -29,7 +29,7 @@ def probe() -> Host:
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
-        instruction_sets=(),
+        instruction_sets=instruction_sets() if library_path() else (),
         operator_library=library_path() is not None,
         providers=tuple(onnxruntime.get_available_providers()),
         versions=_versions(),

@@ -10,7 +10,6 @@ import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-
 from strizh.export.graph import FLOAT, INT32, Graph
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head
@@ -78,7 +77,7 @@ class _Packer(Graph):
         return slot
 
     def optional(self, slot: str) -> Array | None:
-        return self.weights[slot] if slot in self.weights else None
+        return self.weights.get(slot)
 
 
 def _check(spec: EncoderSpec) -> None:
@@ -219,6 +218,4 @@ def _dense(g: _Packer, slot: str, x: str, sizes: tuple[int, int], activation: st
     name = f"{slot}.weight"
     weight = g.packed(name, layout.pack_linear(g.weights[name], "fp32"))
     bias = g.vector(f"{slot}.bias")
-    return g.operator(
-        "Dense", x, weight, bias, in_features=sizes[0], out_features=sizes[1], activation=activation
-    )
+    return g.operator("Dense", x, weight, bias, in_features=sizes[0], out_features=sizes[1], activation=activation)

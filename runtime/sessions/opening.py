@@ -40,15 +40,16 @@ def open_session(
     kind = PackedSession if variant.target in PACKED_TARGETS else PaddedSession
     _check_signature(session, name, kind.inputs, output, width)
     if kind is PackedSession:
-        return PackedSession(session, variant=name, output=output, width=width)
+        return PackedSession(session, variant=name, output=output, width=width, threads=threads)
     pad = bundle.manifest.spec.get("pad_token_id")
     pad_token_id = pad if isinstance(pad, int) else 0
     return PaddedSession(session, variant=name, output=output, width=width, pad_token_id=pad_token_id)
 
 
 def _create(graph: Path, variant: Variant, name: str, threads: int, providers: Sequence[str]) -> Any:
-    options = _options(threads)
-    if variant.target in PACKED_TARGETS:
+    packed = variant.target in PACKED_TARGETS
+    options = _options(1 if packed else threads)  # the operators bring their own threads
+    if packed:
         _register_operators(options, name)
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=list(providers))

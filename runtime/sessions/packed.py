@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
+from strizh import kernels
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
 
@@ -14,6 +16,13 @@ class PackedSession(Session):
     padded = False
     inputs = {"input_ids": "tensor(int32)", "cu_seqlens": "tensor(int32)"}  # noqa: RUF012
 
+    def __init__(
+        self, session: onnxruntime.InferenceSession, *, variant: str, output: str, width: int, threads: int
+    ) -> None:
+        super().__init__(session, variant=variant, output=output, width=width)
+        self._threads = threads
+
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
+        kernels.set_threads(self._threads)  # the operators' team is one for the process
         arrays = {"input_ids": batch.input_ids, "cu_seqlens": batch.cu_seqlens}
         return {name: np.ascontiguousarray(array, np.int32) for name, array in arrays.items()}
