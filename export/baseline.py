@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import strizh
-from strizh.export.checkpoint import read_checkpoint
-from strizh.export.families import find_family
+from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.hub import resolve
-from strizh.export.options import Options, plan
+from strizh.export.options import Options, Plan, plan
 from strizh.export.recipes import RECIPES
+from strizh.export.traced import describe
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Manifest
 
@@ -21,16 +21,20 @@ Vectors = NDArray[np.float32]
 Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
 
 
-def pytorch(source: str, manifest: Manifest) -> tuple[str, Baseline]:
+def of_checkpoint(source: str, manifest: Manifest) -> tuple[str, Baseline]:
     """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`."""
+    checkpoint = read_checkpoint(resolve(source))
+    options = Options.of(manifest)
+    return pytorch(checkpoint, plan(checkpoint, describe(checkpoint), options), options)
+
+
+def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> tuple[str, Baseline]:
+    """PyTorch float32 with what the plan puts behind the encoder."""
     from torch import inference_mode, ones_like, tensor
 
     from strizh.export.trace.load import load_encoder
     from strizh.export.trace.sentence import SentenceEncoder
 
-    checkpoint = read_checkpoint(resolve(source))
-    options = Options.of(manifest)
-    planned = plan(checkpoint, find_family(checkpoint).describe(checkpoint), options)
     spec = planned.spec
     encoder = load_encoder(checkpoint.modules.encoder, spec.pooling, options.rope_scaling, spec.ntk_length)
     module: Any = SentenceEncoder(encoder, spec.pooling, spec.projections, planned.dense, spec.normalize).eval()

@@ -1,30 +1,40 @@
 """From a checkpoint to a bundle: read, describe, plan, bind, build, write, check."""
 
 import dataclasses
-import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
 from strizh import kernels
+from strizh.export import traced
+from strizh.export.baseline import pytorch
 from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.families import Family, find_family
 from strizh.export.graphs import write_variant
 from strizh.export.hub import resolve
+from strizh.export.manifest import describe_bundle, files_of
 from strizh.export.options import Options, Plan, plan
-from strizh.export.parity import check_promises, quick_parity
+from strizh.export.parity import check_promises, parity_texts, parity_with, quick_parity
 from strizh.export.recipes import CPU_BF16, PORTABLE_FP32, Recipe, find_recipe
 from strizh.export.sidecars import write_sidecars
 from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
 from strizh.export.weights import Array, bind
-from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
+from strizh.runtime.bundle import MANIFEST, Manifest
 from strizh.runtime.errors import ParityError, UsageError
 
 Step = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wishes:
+    """How an export goes about it, whatever it makes."""
+
+    verify: bool
+    force: bool
+    step: Step
 
 
 def default_variants() -> tuple[str, ...]:
@@ -44,6 +54,7 @@ def export_model(
     max_length: int | None = None,
     verify: bool = True,
     force: bool = False,
+    method: str = "build",
     step: Step = lambda what: None,
 ) -> Manifest:
     """Export the checkpoint `source` (a folder or a hub id) as the bundle `output`; returns its manifest.
@@ -51,28 +62,58 @@ def export_model(
     `rope_scaling`: "none", "linear:F" or "dynamic:F". `ntk_length`: whose length dynamic scaling looks at, "text" or,
     as the published RoPEBert module does, "batch". `pooling`: a sentence-transformers mode or "first_token_transform".
     None means the checkpoint's own. `verify` compares every variant with the model before the bundle appears;
-    `force` replaces a bundle, and keeps one that misses its promise. `step` is told what is being done.
+    `force` replaces a bundle, and keeps one that misses its promise. `method`: "build" writes the graphs from the
+    family's description; "trace" lets PyTorch trace the model, for encoders without a family, portable-fp32 only.
+    `step` is told what is being done.
 
     Raises `CheckpointError`, `UnsupportedModel`, `UsageError` or `ParityError`; then nothing is left behind.
     """
-    recipes = [find_recipe(name) for name in dict.fromkeys(variants or default_variants())]
+    wanted = variants or ((PORTABLE_FP32.name,) if method == "trace" else default_variants())
+    recipes = [find_recipe(name) for name in dict.fromkeys(wanted)]
     options = Options(
         rope_scaling=rope_scaling, ntk_length=ntk_length, pooling=pooling, normalize=normalize, max_length=max_length
     )
     with staging(Path(output), force) as folder:
         step("reading the checkpoint")
         checkpoint = read_checkpoint(resolve(str(source)))
-        family = find_family(checkpoint)
-        planned = plan(checkpoint, family.describe(checkpoint), options)
-        _check_batch_ntk(planned.spec, recipes)
-        weights, unused = bind_weights(checkpoint, family, planned)
-        made = {recipe.name: write_variant(folder, recipe, planned.spec, weights, step) for recipe in recipes}
-        write_sidecars(folder, checkpoint, planned)
-        manifest = _manifest(folder, str(source), checkpoint, planned, made, unused)
-        if verify:
-            manifest = _verified(folder, manifest, planned.spec, weights, force, step)
+        make = {"build": _build, "trace": _trace}.get(method)
+        if make is None:
+            raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")
+        manifest = make(folder, str(source), checkpoint, options, recipes, Wishes(verify, force, step))
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _build(
+    folder: Path, source: str, checkpoint: Checkpoint, options: Options, recipes: Sequence[Recipe], wishes: Wishes
+) -> Manifest:
+    """Graphs written from the family's spec."""
+    family = find_family(checkpoint)
+    planned = plan(checkpoint, family.describe(checkpoint), options)
+    _check_batch_ntk(planned.spec, recipes)
+    weights, unused = bind_weights(checkpoint, family, planned)
+    made = {recipe.name: write_variant(folder, recipe, planned.spec, weights, wishes.step) for recipe in recipes}
+    write_sidecars(folder, checkpoint, planned)
+    manifest = describe_bundle(folder, source, checkpoint, planned, made, unused)
+    return _verified(folder, manifest, planned.spec, weights, wishes) if wishes.verify else manifest
+
+
+def _trace(
+    folder: Path, source: str, checkpoint: Checkpoint, options: Options, recipes: Sequence[Recipe], wishes: Wishes
+) -> Manifest:
+    """The one graph that PyTorch traces."""
+    traced.check_recipes(recipes)
+    planned = plan(checkpoint, traced.describe(checkpoint), options)
+    made = {PORTABLE_FP32.name: traced.write_traced(folder, checkpoint, planned, options, wishes.step)}
+    write_sidecars(folder, checkpoint, planned)
+    manifest = describe_bundle(folder, source, checkpoint, planned, made, ())
+    manifest = dataclasses.replace(manifest, spec=traced.summary(planned.spec))
+    if not wishes.verify:
+        return manifest
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    wishes.step("checking parity")
+    figures = parity_with(folder, *pytorch(checkpoint, planned, options), parity_texts())
+    return _keeping_promises(manifest, {PORTABLE_FP32.name: figures}, wishes.force)
 
 
 def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:
@@ -92,52 +133,27 @@ def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:
         )
 
 
-def _manifest(
-    folder: Path,
-    source: str,
-    checkpoint: Checkpoint,
-    planned: Plan,
-    variants: dict[str, Variant],
-    unused: tuple[str, ...],
-) -> Manifest:
-    spec = planned.spec
-    notes = [*planned.warnings]
-    if unused:
-        notes.append(f"tensors of the checkpoint that sentence vectors do not need: {_shortened(unused)}")
-    return Manifest(
-        name=checkpoint.folder.resolve().name if Path(source).expanduser().is_dir() else source,
-        source=source if not Path(source).expanduser().is_dir() else checkpoint.folder.resolve().name,
-        license=_license(checkpoint.folder / "README.md"),
-        spec=spec.to_json(),
-        dimension=spec.embedding_dimension,
-        pooling="+".join(spec.pooling),
-        normalize=spec.normalize,
-        max_length=planned.max_length,
-        prompts=checkpoint.modules.prompts,
-        default_prompt_name=checkpoint.modules.default_prompt_name,
-        labels=spec.classifier.labels if spec.classifier else (),
-        variants=variants,
-        files=_files(folder),
-        warnings=tuple(notes),
-        producer=f"strizh {version('strizh')}",
-    )
-
-
-def _files(folder: Path) -> dict[str, File]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): File.of(path) for path in paths}
-
-
-def _verified(folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any, force: bool, step: Step) -> Manifest:
+def _verified(folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any, wishes: Wishes) -> Manifest:
     """The manifest with its parity; the float32 graph is made for the comparison if it was not asked for."""
     variants = dict(manifest.variants)
     borrowed = PORTABLE_FP32.name not in variants
     if borrowed:
-        variants[PORTABLE_FP32.name] = write_variant(folder, PORTABLE_FP32, spec, weights, step)
-    both = dataclasses.replace(manifest, variants=variants, files=_files(folder))
+        variants[PORTABLE_FP32.name] = write_variant(folder, PORTABLE_FP32, spec, weights, wishes.step)
+    both = dataclasses.replace(manifest, variants=variants, files=files_of(folder))
     (folder / MANIFEST).write_text(both.to_json(), encoding="utf-8")
-    step("checking parity")
+    wishes.step("checking parity")
     parity = quick_parity(folder, spec, weights, list(manifest.variants))
+    if borrowed:
+        graph = variants[PORTABLE_FP32.name]
+        for name in (graph.file, *graph.data, *filter(None, [graph.classifier])):
+            (folder / name).unlink()
+        if not any((folder / "onnx").iterdir()):
+            (folder / "onnx").rmdir()
+    return _keeping_promises(manifest, parity, wishes.force)
+
+
+def _keeping_promises(manifest: Manifest, parity: dict[str, Any], force: bool) -> Manifest:
+    """The manifest with the parity of its variants; raises `ParityError` for a missed promise unless forced."""
     notes = manifest.warnings
     try:
         check_promises(parity)
@@ -145,23 +161,5 @@ def _verified(folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any,
         if not force:
             raise
         notes = (*notes, f"kept by --force: {error}")
-    if borrowed:
-        graph = variants[PORTABLE_FP32.name]
-        for name in (graph.file, *graph.data, *filter(None, [graph.classifier])):
-            (folder / name).unlink()
-        if not any((folder / "onnx").iterdir()):
-            (folder / "onnx").rmdir()
     kept = {name: figures for name, figures in parity.items() if name in manifest.variants}
     return dataclasses.replace(manifest, parity=kept, warnings=notes)
-
-
-def _license(card: Path) -> str | None:
-    """The licence that a model card's front matter names."""
-    if not card.is_file():
-        return None
-    found = re.search(r"^license:\s*(\S+)", card.read_text(encoding="utf-8", errors="replace")[:4000], re.MULTILINE)
-    return found[1] if found else None
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

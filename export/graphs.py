@@ -12,7 +12,7 @@ from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
 from strizh.export.targets import ort
 from strizh.export.weights import Array
-from strizh.export.write import ExternalData, needs_external, write_model
+from strizh.export.write import ExternalData, external_data, write_model
 from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import Error
 
@@ -24,22 +24,24 @@ def write_variant(
     step(f"{recipe.name}: building")
     model = targets.build(recipe, spec, weights, "embedding")
     details = _details(recipe, spec, model)
-    data = None
     # A classifier is a graph of its own over the same weights: they are stored once, beside both.
-    if recipe.external or spec.classifier or needs_external(model):
-        data = ExternalData(folder / f"{recipe.file}_data")
-        data.path.parent.mkdir(parents=True, exist_ok=True)
+    data = external_data(folder / recipe.file, model, wanted=recipe.external or spec.classifier is not None)
     step(f"{recipe.name}: writing")
     write_model(model, folder / recipe.file, data)
     del model
     if spec.classifier:
         write_model(targets.build(recipe, spec, weights, "classifier"), folder / recipe.classifier, data)
+    return variant_of(recipe, details, data, classifier=spec.classifier is not None)
+
+
+def variant_of(recipe: Recipe, details: dict[str, Any], data: ExternalData | None, classifier: bool = False) -> Variant:
+    """The manifest's entry for what was written."""
     return Variant(
         file=recipe.file,
         target=recipe.target,
         precision=recipe.precision,
         data=(f"{recipe.file}_data",) if data else (),
-        classifier=recipe.classifier if spec.classifier else None,
+        classifier=recipe.classifier if classifier else None,
         details=details,
     )
 

@@ -31,7 +31,8 @@ class Options:
     @classmethod
     def of(cls, manifest: Manifest) -> "Options":
         """What a bundle was exported with, so that its checkpoint can be planned again."""
-        rope = manifest.spec["layers"][0]["rope"] if manifest.spec["layers"] else None
+        layers = manifest.spec["layers"]
+        rope = layers[0]["rope"] if layers else None
         factor = "" if not rope or rope["scaling"] == Scaling.NONE else f":{rope['factor']}"
         return cls(
             rope_scaling=rope and rope["scaling"] + factor,

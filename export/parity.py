@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from strizh.export.recipes import PORTABLE_FP32, Promise, find_recipe
 from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Array
 from strizh.kernels.reference import normalize
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import ParityError, TruncationWarning
 
 _NEIGHBOURS = 10
@@ -84,29 +85,39 @@ def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], 
 
     `bundle` must hold `portable-fp32` and the variants `names`. Returns variant -> figures.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncationWarning)  # the limit may be shorter than our texts
-        return _quick_parity(bundle, spec, weights, names)
 
+    def run_spec(texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        return np.concatenate([reference.run(spec, weights, [text]).sentence_embedding for text in texts])
 
-def _quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], names: list[str]) -> dict[str, Any]:
-    texts = parity_texts()
-    short = sorted(texts, key=len)[:_REFERENCE_TEXTS]
+    short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
+    found = {PORTABLE_FP32.name: parity_with(bundle, "the spec in NumPy float64", run_spec, short)}
+    rows = tokenized(bundle, parity_texts())
     with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
-        packed = encoder.tokenize(short, prompt="")
-        bounds = packed.cu_seqlens
-        ids = [packed.input_ids[start:end].tolist() for start, end in itertools.pairwise(bounds)]
-        # One by one: with ntk_length="batch" a text's vector depends on the batch it is in.
-        vectors = np.stack([encoder.encode(text, prompt="") for text in short])
-        expected = np.concatenate([reference.run(spec, weights, [one]).sentence_embedding for one in ids])
-        found = {PORTABLE_FP32.name: compare(vectors, expected, "the spec in NumPy float64")}
-        baseline = encoder.encode(texts, prompt="", show_progress_bar=False)
+        baseline = encoder.encode_tokens(rows)
     for name in names:
         if name != PORTABLE_FP32.name:
             with strizh.load(bundle, variant=name) as encoder:
-                vectors = encoder.encode(texts, prompt="", show_progress_bar=False)
-            found[name] = compare(vectors, baseline, PORTABLE_FP32.name)
-    return {name: dataclasses.asdict(figures) for name, figures in found.items()}
+                found[name] = dataclasses.asdict(compare(encoder.encode_tokens(rows), baseline, PORTABLE_FP32.name))
+    return found
+
+
+def parity_with(
+    bundle: Path, against: str, baseline: Callable[[Sequence[Sequence[int]]], NDArray[Any]], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of `portable-fp32` against a baseline that takes token ids, each text alone."""
+    rows = tokenized(bundle, texts)
+    ids = [rows.input_ids[start:end].tolist() for start, end in itertools.pairwise(rows.cu_seqlens)]
+    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
+        # One by one: with ntk_length="batch" a text's vector depends on the batch it is in.
+        vectors = np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in ids])
+    return dataclasses.asdict(compare(vectors, baseline(ids), against))
+
+
+def tokenized(bundle: Path, texts: Sequence[str]) -> PackedBatch:
+    """The texts without a prompt, cut to the bundle's limit without a warning: it may be shorter than they are."""
+    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        return encoder.tokenize(texts, prompt="")
 
 
 def check_promises(parity: Mapping[str, Mapping[str, Any]]) -> None:

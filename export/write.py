@@ -56,9 +56,12 @@ def write_model(model: onnx.ModelProto, path: Path, data: ExternalData | None) -
     path.write_bytes(model.SerializeToString())
 
 
-def needs_external(model: onnx.ModelProto) -> bool:
-    """Whether the model is too large for one protobuf file."""
-    return sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _PROTOBUF_LIMIT
+def external_data(graph: Path, model: onnx.ModelProto, wanted: bool) -> ExternalData | None:
+    """A file for the weights beside `graph`, if it is wanted or the model is too large for one protobuf file."""
+    if not wanted and sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= _PROTOBUF_LIMIT:
+        return None
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    return ExternalData(graph.with_name(f"{graph.name}_data"))
 
 
 def check_model(model: onnx.ModelProto) -> None:

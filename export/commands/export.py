@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction, default=True, help="check parity before writing"
     )
+    parser.add_argument(
+        "--method", choices=("build", "trace"), default="build", help="trace: for encoders without a family, by PyTorch"
+    )
     parser.add_argument("--force", action="store_true", help="replace a bundle; keep one that misses its promise")
 
 
@@ -63,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_length=arguments.max_length,
             verify=arguments.verify,
             force=arguments.force,
+            method=arguments.method,
             step=step,
         )
     print(f"{arguments.output}: {manifest.name}, {manifest.dimension} dimensions, up to {manifest.max_length} tokens")

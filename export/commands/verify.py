@@ -49,13 +49,13 @@ def _misses(name: str, figures: dict[str, Any]) -> list[str]:
 
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    from strizh.export.baseline import own_float32, pytorch
+    from strizh.export.baseline import of_checkpoint, own_float32
     from strizh.export.verify import check_prompts, grid, lengths, summary, texts_of
     from strizh.runtime import choose, host
 
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
     asked = arguments.variants.split(",") if arguments.variants else list(manifest.variants)
-    found = pytorch(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
+    found = of_checkpoint(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
     against, baseline = found or ("itself alone", None)
     texts = texts_of(folder, lengths(manifest))
     expected = baseline(texts) if baseline else None

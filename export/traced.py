@@ -1,0 +1,88 @@
+"""`--method trace`: an encoder without a family, as the portable graph that PyTorch itself traces. Needs the extra `trace`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from strizh.export.checkpoint import Checkpoint
+from strizh.export.families import FAMILIES
+from strizh.export.graphs import variant_of
+from strizh.export.options import Options, Plan
+from strizh.export.recipes import PORTABLE_FP32, Recipe
+from strizh.export.spec import Activation, EncoderSpec, Positions
+from strizh.export.write import external_data, write_model
+from strizh.runtime.bundle import Variant
+from strizh.runtime.errors import UsageError
+
+
+def describe(checkpoint: Checkpoint) -> EncoderSpec:
+    """The family's spec where there is one; else what the config says of sizes, and no layers: the graph knows them."""
+    family = next((family for family in FAMILIES if family.matches(checkpoint)), None)
+    if family:
+        return family.describe(checkpoint)
+    limit = checkpoint.config.get("max_position_embeddings") or checkpoint.tokenizer.max_length
+    if limit is None and checkpoint.modules.max_seq_length is None:
+        raise UsageError("neither config.json nor the tokenizer says how long a text may be. Give --max-length.")
+    hidden = int(checkpoint.config.get("hidden_size") or checkpoint.config.get("dim") or checkpoint.require("d_model"))
+    return EncoderSpec(
+        family=f"traced {checkpoint.config.get('model_type')}",
+        vocab_size=int(checkpoint.require("vocab_size")),
+        hidden_size=hidden,
+        num_heads=0,
+        num_kv_heads=0,
+        head_size=0,
+        intermediate_size=0,
+        layers=(),
+        positions=Positions.NONE,
+        max_positions=int(limit or checkpoint.modules.max_seq_length or 0),
+        position_offset=0,
+        pad_token_id=checkpoint.tokenizer.pad_token_id or 0,
+        activation=Activation.GELU,
+        norm_eps=0.0,
+        attention_scale=0.0,
+    )
+
+
+def summary(spec: EncoderSpec) -> dict[str, Any]:
+    """What the manifest may say of a traced encoder: only what is known."""
+    known = (
+        "family",
+        "vocab_size",
+        "hidden_size",
+        "max_positions",
+        "pad_token_id",
+        "ntk_length",
+        "pooling",
+        "normalize",
+    )
+    return {name: value for name, value in spec.to_json().items() if name in known} | {"layers": []}
+
+
+def check_recipes(recipes: list[Recipe]) -> None:
+    """Only `portable-fp32` can be traced."""
+    if recipes != [PORTABLE_FP32]:
+        raise UsageError(f"--method trace gives {PORTABLE_FP32.name} only. Leave the other variants out.")
+
+
+def write_traced(
+    folder: Path, checkpoint: Checkpoint, planned: Plan, options: Options, step: Callable[[str], None]
+) -> Variant:
+    """Trace, check and write the one variant there is."""
+    from strizh.export.trace import trace_model
+
+    spec = planned.spec
+    step("tracing")
+    model = trace_model(
+        checkpoint.modules.encoder,
+        pooling=spec.pooling,
+        projections=spec.projections,
+        dense=planned.dense,
+        normalize=spec.normalize,
+        rope_scaling=options.rope_scaling,
+        ntk_length=spec.ntk_length,
+    )
+    step("writing")
+    graph = folder / PORTABLE_FP32.file
+    data = external_data(graph, model, wanted=False)
+    write_model(model, graph, data)
+    return variant_of(PORTABLE_FP32, {"method": "torch.onnx.export"}, data)

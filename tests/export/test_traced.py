@@ -1,0 +1,66 @@
+"""`--method trace`: what has a family must come out the same, what has none must come out at all."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import strizh
+from strizh.export import export_model
+from strizh.runtime.bundle import read_manifest
+from strizh.runtime.errors import UnsupportedModel, UsageError
+
+pytest.importorskip("torch")
+MakeCheckpoint = Callable[..., Path]
+TEXTS = ["стриж летит над рекой", "day", "the swift never sleeps " * 9]
+
+
+@pytest.mark.parametrize("scaling", [None, "dynamic:2.0"])
+def test_the_traced_ropebert_equals_the_built_one(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, scaling: str | None
+) -> None:
+    folder = make_checkpoint()
+    vectors = []
+    for method in ("build", "trace"):
+        export_model(folder, tmp_path / method, variants=["portable-fp32"], rope_scaling=scaling, method=method)
+        with strizh.load(tmp_path / method, variant="portable-fp32") as encoder:
+            vectors.append(encoder.encode(TEXTS, overflow="split"))
+    np.testing.assert_allclose(*vectors, rtol=0, atol=2e-5)
+
+
+@pytest.fixture
+def distilbert(make_checkpoint: MakeCheckpoint) -> Path:
+    """A model that no family describes, written by transformers itself."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    folder = make_checkpoint()
+    config = DistilBertConfig(vocab_size=40, dim=24, n_layers=2, n_heads=2, hidden_dim=40, max_position_embeddings=32)
+    DistilBertModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_an_encoder_without_a_family(distilbert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match="--method trace"):
+        export_model(distilbert, tmp_path / "built")
+    manifest = export_model(distilbert, tmp_path / "traced", method="trace", normalize=True)
+    assert manifest.parity["portable-fp32"]["against"] == "PyTorch float32"
+    assert manifest.parity["portable-fp32"]["cosine_min"] >= 0.999999
+    assert read_manifest(tmp_path / "traced").spec["family"] == "traced distilbert"
+    with strizh.load(tmp_path / "traced") as encoder:
+        np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS[:2]), axis=1), 1, atol=1e-6)
+
+
+def test_only_portable_fp32_is_traced(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--method trace gives portable-fp32 only"):
+        export_model(make_checkpoint(), tmp_path / "bundle", variants=["ort-fp32"], method="trace")
+
+
+def test_remote_code_is_not_run(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    folder = make_checkpoint("bert", config={"model_type": "own", "auto_map": {"AutoModel": "own.Own"}})
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(UnsupportedModel):
+        export_model(folder, tmp_path / "bundle", method="trace")
+    assert not (tmp_path / "ran").exists()
+    assert json.loads((folder / "config.json").read_text())["auto_map"]
