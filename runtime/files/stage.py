@@ -11,15 +11,22 @@ that is true; the next run cuts the stage there and goes on, and its output is b
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
 import numpy as np
+
 from strizh.runtime.errors import UsageError
 from strizh.runtime.files.readers import Row
 from strizh.runtime.files.writers import Writer, flush
+
+try:
+    import fcntl
+except ImportError:  # Windows refuses a second writer by itself where it matters: when the file is renamed
+    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,9 @@ class Stage:
         elif output.exists() and not self._journal.exists():
             raise UsageError(f"{output} exists; --force replaces it")
         self._stream: BufferedRandom | None = None  # opened when there is something to write
-        self.progress = self._continued() or Progress()
+        self.progress = Progress()
+        if self._journal.exists():
+            self._continue()
 
     def skip(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows that are still to be done; those passed over must be the ones that the journal knows."""
@@ -69,7 +78,7 @@ class Stage:
 
     def append(self, texts: Sequence[str], vectors: np.ndarray, *, tokens: int, truncated: int) -> None:
         """Add rows and vouch for them. When this returns, they are there whatever happens next."""
-        stream = self._stream = self._stream or self._open()
+        stream = self._stream or self._begin()
         stream.write(self._writer.rows(texts, vectors))
         flush(stream)
         self._digest(texts)
@@ -86,46 +95,46 @@ class Stage:
     def publish(self) -> None:
         """Give the output its name."""
         if not self.progress.complete:
-            (self._stream or self._open()).close()
+            (self._stream or self._begin()).close()
             self._record(dataclasses.replace(self.progress, complete=True))
         if self._part.exists():  # else an earlier run was killed after this step and before the next
             self._writer.publish(self._part, self._output, self.progress.texts)
         self._journal.unlink()
 
-    def _continued(self) -> Progress | None:
-        if not self._journal.exists():
-            return None
+    def _continue(self) -> None:
+        """Take up the interrupted run that the journal tells of; one that had vouched for nothing is forgotten."""
+        stream = _open_alone(self._part) if self._part.exists() else None
+        progress = self._read_journal()
+        if progress.complete:
+            self.progress = progress
+        elif progress.texts:
+            if stream is None or stream.seek(0, os.SEEK_END) < progress.size:
+                raise UsageError(f"{self._part} lost what {self._journal.name} speaks of; --force begins again")
+            stream.truncate(progress.size)
+            stream.seek(progress.size)
+            self.progress, self._stream = progress, stream
+
+    def _read_journal(self) -> Progress:
         try:
             known = json.loads(self._journal.read_bytes())
-            progress, made_with = Progress(**known["progress"]), known["made_with"]
+            progress, made_with = Progress(**known["progress"]), dict(known["made_with"])
         except (ValueError, TypeError, KeyError):
             raise UsageError(f"{self._journal} is not a journal of strizh; --force begins again") from None
-        if not progress.texts and not progress.complete:
-            return None
-        changed = [
-            f"{name} was {made_with.get(name, 'unset')}, is {now}"
-            for name, now in self._made_with.items()
-            if made_with.get(name) != now
-        ]
-        if changed:
+        names = (name for name, now in self._made_with.items() if made_with.get(name) != now)
+        changed = [f"{name} was {made_with.get(name, 'unset')}, is {self._made_with[name]}" for name in names]
+        if changed and (progress.texts or progress.complete):
             raise UsageError(
                 f"{self._part} holds {progress.texts:,} texts made otherwise: {'; '.join(changed)}. "
                 "Give the same options to continue, or --force to begin again"
             )
-        if not progress.complete and (not self._part.exists() or self._part.stat().st_size < progress.size):
-            raise UsageError(f"{self._part} lost what {self._journal.name} speaks of; --force begins again")
         return progress
 
-    def _open(self) -> BufferedRandom:
-        if self.progress.texts:
-            stream = self._part.open("r+b")
-            stream.truncate(self.progress.size)
-            stream.seek(self.progress.size)
-        else:
-            self._record(self.progress)
-            stream = self._part.open("w+b")
-            stream.write(self._writer.head())
-        return stream
+    def _begin(self) -> BufferedRandom:
+        self._stream = _open_alone(self._part)
+        self._stream.truncate(0)
+        self._record(self.progress)
+        self._stream.write(self._writer.head())
+        return self._stream
 
     def _record(self, progress: Progress) -> None:
         new = self._journal.with_name(self._journal.name + ".new")
@@ -140,3 +149,15 @@ class Stage:
         for text in texts:
             encoded = text.encode()
             self._texts.update(b"%d:" % len(encoded) + encoded)
+
+
+def _open_alone(path: Path) -> BufferedRandom:
+    """The file open for writing, made if need be; `UsageError` while another process has it open so."""
+    stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
+    if fcntl:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.close()
+            raise UsageError(f"{path} is being written by another strizh embed; wait for it, or stop it") from None
+    return stream

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
 from strizh.runtime.errors import MissingExtra, UsageError
 
 _NPY_HEADER = 128  # bytes: room for any number of rows, and a multiple of 64 as the format asks

@@ -8,6 +8,7 @@ from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
+
 from strizh.runtime import cli
 from strizh.runtime.errors import BundleError
 

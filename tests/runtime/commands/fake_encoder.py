@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+
 from strizh.runtime import cli, encoder
 
 LIMIT = 64

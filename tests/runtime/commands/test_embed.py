@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from strizh.runtime.encoder import load
 
 TEXTS = [f"строка {number}: swift flight" for number in range(100)] + ["", "  spaces  ", "кавычки \", запятые, и\tтабуляция"]
@@ -158,6 +159,18 @@ def test_another_input_is_refused(fake_strizh, interrupted, texts):
     texts.write_text(changed, encoding="utf-8")
     status, _, err = finished(fake_strizh("embed", "bundle", texts, "-o", interrupted))
     assert status == 2 and "are not those" in err and "--force" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked by flock")
+def test_a_second_run_beside_the_first_is_refused_and_harms_nothing(fake_strizh, texts, tmp_path):
+    first = fake_strizh("embed", "bundle", texts, "-o", "out.npy", pause=0.1)
+    while not (tmp_path / "out.npy.journal").exists():
+        assert first.poll() is None
+        time.sleep(0.002)
+    status, _, err = finished(fake_strizh("embed", "bundle", texts, "-o", "out.npy"))
+    assert status == 2 and "is being written by another strizh embed" in err
+    assert finished(first)[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), [vector(text) for text in TEXTS])
 
 
 def test_a_finished_output_is_not_overwritten(fake_strizh, texts, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from strizh.runtime.errors import UsageError
 from strizh.runtime.files.readers import open_texts
 
