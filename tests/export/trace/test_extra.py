@@ -3,6 +3,7 @@
 import importlib.util
 
 import pytest
+
 from strizh.export.trace import extra
 from strizh.runtime.errors import MissingExtra
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from strizh.export.trace import RoPEBertForSequenceClassification, RoPEBertModel
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "ropebert.json").read_text())

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+
 from strizh.export.trace import RoPEBertForMaskedLM, RoPEBertForSequenceClassification, RoPEBertModel
 from strizh.runtime.errors import CheckpointError
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from strizh.export.trace import RoPEBertConfig, RoPEBertModel
 from strizh.runtime.errors import UsageError
 
