@@ -29,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
 
 def examine() -> dict[str, Any]:
     """Everything that the page shows, as plain data."""
-    from strizh.kernels import library_path
     from strizh.runtime import cores, processor
 
     found: dict[str, Any] = {
@@ -37,7 +36,7 @@ def examine() -> dict[str, Any]:
         "processor": processor.name(),
         "instruction_sets": list(processor.instruction_sets()),
         "cores": {"usable": cores.usable_cores(), "quota": cores.cpu_quota()},
-        "kernels": str(library_path() or "") or None,
+        "kernels": _kernels(),
         "extras": dict(_extras()),
     }
     try:
@@ -67,7 +66,7 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
     yield f"cores             {cores['usable']} usable{quota}"
     yield f"versions          {', '.join(f'{name} {version}' for name, version in found['versions'].items())}"
     yield f"providers         {', '.join(found['providers']) or 'none'}"
-    yield f"kernels           {found['kernels'] or _NO_KERNELS}"
+    yield f"kernels           {_kernels_line(found['kernels'])}"
     yield f"extras            {', '.join(extra for extra in found['extras'] if extra not in lacking) or 'none'}"
     for extra, missing in lacking.items():
         yield f"                  {extra} lacks {missing}: {_TO_GPU if extra == 'gpu' else _install(extra)}"
@@ -80,7 +79,25 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
         yield "Nothing is wrong."
 
 
-_NO_KERNELS = "not built, so cpu-* variants cannot run; with a C++ compiler, run: pip install --force-reinstall strizh"
+def _kernels() -> dict[str, Any] | None:
+    """The operator library; what is wrong with one that is there but does not run is among the host's problems."""
+    from strizh import kernels
+
+    if not (path := kernels.library_path()):
+        return None
+    try:
+        return {"path": str(path), "uses": kernels.instruction_set(), "of": list(kernels.instruction_sets())}
+    except (OSError, ValueError) as error:
+        return {"path": str(path), "uses": None, "problem": str(error)}
+
+
+def _kernels_line(kernels: dict[str, Any] | None) -> str:
+    if kernels is None:
+        return "not built, so cpu-* variants cannot run; with a C++ compiler, run: pip install --force-reinstall strizh"
+    if not kernels["uses"]:
+        return f"cannot be used: {kernels['problem']}"
+    return f"built, using {kernels['uses']} of {', '.join(kernels['of'])}"
+
 
 # strizh depends on the CPU wheel and both write the same files: the GPU wheel comes after it, and in its place.
 _TO_GPU = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"

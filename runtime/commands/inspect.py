@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _WIDTH = 100
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 HELP = "describe a bundle: model, limits, prompts, variants, parity"
 
 
@@ -46,10 +47,8 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("variants")
     yield from _table(["", "precision", "size", "graph"], _variants(manifest))
     for name, variant in manifest["variants"].items():
-        for key, value in variant["details"].items():
-            line = f"{name} {key.replace('_', ' ')}: {_plain(value)}"
-            yield ""
-            yield from textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield ""
+        yield from (line for key, value in variant["details"].items() for line in _detail(name, key, value))
     if manifest["parity"]:
         yield from _section("parity with the checkpoint's own model")
         yield from parity_table(manifest["parity"])
@@ -91,13 +90,20 @@ def _variants(manifest: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [name, variant["precision"], f"{size / 1e6:,.1f} MB", variant["file"]]
 
 
+def _detail(variant: str, name: str, value: Any) -> Iterator[str]:
+    """One fact of a variant, such as the number of its nodes of each kind, over as many lines as it needs."""
+    line = f"{variant} {name.replace('_', ' ')}: {_plain(value)}"
+    for part in textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="    "):
+        yield part.replace(_NO_BREAK, " ")
+
+
 def _plain(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.7f}" if abs(value) >= 0.1 else f"{value:.1e}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{key}{_NO_BREAK}{_plain(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
     return str(value)
