@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import strizh
 from strizh.export import export_model
 from strizh.runtime.errors import UnsupportedModel
@@ -47,10 +48,11 @@ def scores_of(card: dict[str, Any], left: np.ndarray, right: np.ndarray) -> np.n
 def torch_vectors(folder: Path, card: dict[str, Any], texts: list[str]) -> np.ndarray:
     """Vectors of transformers' tokenizer and PyTorch in float32, each text alone; for a card that prints no score."""
     import torch
+    from transformers import AutoTokenizer
+
     from strizh.export.spec import Pooling
     from strizh.export.trace.load import load_encoder
     from strizh.export.trace.sentence import SentenceEncoder
-    from transformers import AutoTokenizer
 
     pooling = [Pooling(card["pooling"])]
     module = SentenceEncoder(load_encoder(folder, pooling), pooling, normalize=card["normalize"]).eval()

@@ -299,7 +299,7 @@ class LayerRun {
 };
 
 void require(bool holds, const std::string& what) {
-  if (!holds) throw Error("EncoderLayer: " + what);
+  if (!holds) throw Error(what);
 }
 
 }  // namespace

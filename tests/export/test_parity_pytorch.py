@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+
 from strizh.export import export_model
 from strizh.export.trace import RoPEBertConfig, RoPEBertForSequenceClassification, RoPEBertModel
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from strizh.kernels import reference
 
 torch = pytest.importorskip("torch", reason="the reference is compared with PyTorch's own operators")

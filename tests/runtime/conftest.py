@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
 
 HIDDEN = 8
 MAX_LENGTH = 12

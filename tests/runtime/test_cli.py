@@ -41,7 +41,10 @@ def test_status_is_the_commands_own(command):
     ("error", "line"),
     [
         (BundleError("bundle 'x' has format 9"), "strizh: error: bundle 'x' has format 9"),
-        (FileNotFoundError(2, "No such file or directory", "in.txt"), "strizh: error: in.txt: No such file or directory"),
+        (
+            FileNotFoundError(2, "No such file or directory", "in.txt"),
+            "strizh: error: in.txt: No such file or directory",
+        ),
         (
             ModuleNotFoundError("No module named 'pyarrow.parquet'", name="pyarrow.parquet"),
             "strizh: error: strizh do needs pyarrow, which is not installed. Run: pip install 'strizh[parquet]'",
@@ -79,7 +82,11 @@ def test_help_lists_a_command_that_cannot_be_loaded(monkeypatch, capsys, error):
 
 def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "strizh.runtime.cli", *arguments], capture_output=True, text=True, timeout=120, **options
+        [sys.executable, "-P", "-m", "strizh.runtime.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
     )
 
 
@@ -109,7 +116,10 @@ def test_a_reader_that_leaves_is_not_an_error():
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.run(
-        [sys.executable, "-P", "-m", "strizh.runtime.cli", "doctor"], stdout=writing, stderr=subprocess.PIPE, timeout=120
+        [sys.executable, "-P", "-m", "strizh.runtime.cli", "doctor"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=120,
     )
     os.close(writing)
     assert (process.returncode, process.stderr) == (cli.BROKEN_PIPE, b"")

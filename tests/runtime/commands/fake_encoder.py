@@ -43,7 +43,9 @@ class FakeEncoder:
             yield SimpleNamespace(embeddings=vectors, tokens=sum(lengths), truncated=cut)
 
     def _vector(self, text):
-        return np.frombuffer(hashlib.blake2b(text.encode(), digest_size=self.dimension).digest(), np.uint8) / np.float32(7)
+        return np.frombuffer(
+            hashlib.blake2b(text.encode(), digest_size=self.dimension).digest(), np.uint8
+        ) / np.float32(7)
 
 
 if __name__ == "__main__":

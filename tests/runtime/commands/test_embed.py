@@ -14,7 +14,11 @@ import pytest
 
 from strizh.runtime.encoder import load
 
-TEXTS = [f"строка {number}: swift flight" for number in range(100)] + ["", "  spaces  ", "кавычки \", запятые, и\tтабуляция"]
+TEXTS = [f"строка {number}: swift flight" for number in range(100)] + [
+    "",
+    "  spaces  ",
+    'кавычки ", запятые, и\tтабуляция',
+]
 
 
 def vector(text: str) -> np.ndarray:

@@ -1,0 +1,184 @@
+"""The packed graph in ONNX Runtime against the spec in NumPy, on every instruction set of this CPU."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from strizh.export import reference
+from strizh.export.spec import (
+    Activation,
+    Classifier,
+    EncoderSpec,
+    Layer,
+    Norm,
+    Pooling,
+    Positions,
+    Projection,
+    Rope,
+    Scaling,
+)
+from strizh.export.targets import cpu
+from strizh.kernels import instruction_sets, library_path
+from strizh.runtime.errors import UnsupportedModel
+
+pytestmark = pytest.mark.skipif(library_path() is None, reason="the kernels were not built")
+
+BERT = EncoderSpec(
+    family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
+    layers=(Layer(), Layer()), positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
+    activation=Activation.GELU, norm_eps=1e-12, attention_scale=8**-0.5, normalize=True,
+)  # fmt: skip
+_ROPE = Rope(theta=10000.0, dim=8, scaling=Scaling.DYNAMIC, factor=2.0, trained_positions=8)
+_PLAIN = {"attention_bias": (False,) * 4, "mlp_bias": (False, False), "norm_bias": False, "pre_norm": True}
+SPECS = {
+    "bert": BERT,
+    "xlm-roberta": dataclasses.replace(BERT, positions=Positions.ABSOLUTE_BY_ID, position_offset=2),
+    "ropebert": dataclasses.replace(BERT, positions=Positions.ROTARY, layers=(Layer(rope=_ROPE),) * 2),
+    "modernbert": dataclasses.replace(
+        BERT, positions=Positions.ROTARY, gated_mlp=True, final_norm=True, **_PLAIN,
+        layers=(Layer(Rope(16e4, 8), attention_norm=False), Layer(Rope(1e4, 8), window=3)),
+    ),
+    "t5": dataclasses.replace(
+        BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=32, relative_max_distance=128, gated_mlp=True,
+        activation=Activation.GELU_TANH, norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, final_norm=True, **_PLAIN,
+    ),
+    "qwen3": dataclasses.replace(
+        BERT, positions=Positions.ROTARY, layers=(Layer(Rope(1e6, 8)),) * 2, num_kv_heads=1, head_norm=True, causal=True,
+        gated_mlp=True, activation=Activation.SILU, norm=Norm.RMS, embedding_norm=False, final_norm=True,
+        pooling=(Pooling.LAST,), **_PLAIN,
+    ),
+    "deberta-v1: no bias of k": dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
+    "poolings, projection, classifier": dataclasses.replace(
+        BERT, pooling=(Pooling.MEAN, Pooling.MAX, Pooling.FIRST_TOKEN_TRANSFORM, Pooling.WEIGHTED_MEAN),
+        projections=(Projection(96, 20, True, "tanh"), Projection(20, 5, False, "identity")),
+        classifier=Classifier(("no", "yes", "maybe"), Pooling.CLS, "tanh"),
+    ),
+}  # fmt: skip
+TEXTS = [[0, *range(4, 4 + n), 2] for n in (0, 1, 5, 14, 30)]
+
+
+def weights_of(spec: EncoderSpec) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+
+    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
+        noise = rng.normal(size=shape)
+        if "norm" in slot and slot.endswith("weight"):
+            return (1 + 0.1 * noise).astype(np.float32)
+        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
+
+    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
+
+
+def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(library_path()))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run(session: onnxruntime.InferenceSession, texts: list[list[int]]) -> list[np.ndarray]:
+    cu_seqlens = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    feed = {"input_ids": np.concatenate(texts).astype(np.int32), "cu_seqlens": cu_seqlens}
+    found: list[np.ndarray] = session.run(None, feed)
+    return found
+
+
+@pytest.fixture(params=instruction_sets() if library_path() else [""], autouse=True)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    from strizh.kernels import native
+
+    native.use_isa(request.param)
+    yield request.param
+    native.use_isa("")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_float32_equals_the_spec_in_numpy(name: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS)
+    tokens, vectors = run(open_session(cpu.build(spec, weights, precision="fp32")), TEXTS)
+    # Two layers of float32 over values near 1: a few hundred roundings of 6e-8.
+    np.testing.assert_allclose(tokens, np.concatenate(expected.token_embeddings), atol=2e-5, rtol=0)
+    np.testing.assert_allclose(vectors, expected.sentence_embedding, atol=2e-5, rtol=0)
+    if spec.classifier:
+        (logits,) = run(open_session(cpu.build(spec, weights, "classifier", precision="fp32")), TEXTS)
+        np.testing.assert_allclose(logits, expected.logits, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_bf16_points_the_same_way(name: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    _, vectors = run(open_session(cpu.build(spec, weights, precision="bf16")), TEXTS)
+    cosines = (vectors * expected).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(expected, axis=1)
+    # Products of bf16 are each off by at most 2^-8; two random layers of 24 columns average little of that away.
+    assert cosines.min() > 0.999
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_text_alone_gives_the_same_bits(precision: str) -> None:
+    spec = SPECS["ropebert"]
+    session = open_session(cpu.build(spec, weights_of(spec), precision=precision))
+    together = run(session, TEXTS)[1]
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_array_equal(run(session, [text])[1][0], vector)
+
+
+@pytest.mark.parametrize(
+    ("input_ids", "cu_seqlens", "sentence"),
+    [
+        ([3, 40], [0, 2], r"input_ids\[1\] is 40; expected 0 to 39"),
+        ([3, -1], [0, 2], r"input_ids\[1\] is -1"),
+        ([3, 3], [0, 2, 1, 2], "cu_seqlens falls from 2 to 1"),
+        ([3, 3], [0, 1], "cu_seqlens ends at 1 but there are 2 tokens"),
+        ([3, 3], [], "cu_seqlens is empty"),
+        ([3] * 65, [0, 65], "text 0 has 65 tokens, more than the position table's 64 rows"),
+    ],
+)
+def test_hostile_input_is_one_sentence(input_ids: list[int], cu_seqlens: list[int], sentence: str) -> None:
+    session = open_session(cpu.build(BERT, weights_of(BERT)))
+    feed = {"input_ids": np.array(input_ids, np.int32), "cu_seqlens": np.array(cu_seqlens, np.int32)}
+    with pytest.raises(Exception, match=sentence):
+        session.run(None, feed)
+
+
+def _break_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
+    (attribute,) = (item for item in node.attribute if item.name == name)
+    attribute.CopyFrom(onnx.helper.make_attribute(name, value))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "sentence"),
+    [
+        ("num_heads", 6, "qkv has .* elements; expected"),
+        ("num_heads", 0, "a size is not positive"),
+        ("num_kv_heads", 2, "num_heads is 3 and num_kv_heads 2"),
+        ("head_size", 2**31 - 1, "head_size is 2147483647; expected at most"),
+        ("hidden_size", 2**40, "expected a 32-bit number"),
+        ("intermediate_size", 400, "up has .* elements; expected"),
+        ("activation", "swish", "activation is 'swish'; expected one of identity, gelu"),
+        ("rope_dim", 9, "rope_dim is 9"),
+    ],
+)
+def test_a_hostile_graph_is_one_sentence(attribute: str, value: Any, sentence: str) -> None:
+    model = cpu.build(BERT, weights_of(BERT))
+    _break_attribute(next(node for node in model.graph.node if node.op_type == "EncoderLayer"), attribute, value)
+    with pytest.raises(Exception, match=sentence):
+        open_session(model)
+
+
+def test_an_empty_batch_gives_no_rows() -> None:
+    tokens, vectors = run(open_session(cpu.build(BERT, weights_of(BERT))), [[]])
+    assert tokens.shape == (0, 24) and vectors.shape == (1, 24) and not vectors.any()
+
+
+def test_heads_that_are_too_wide_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="heads of 300"):
+        cpu.build(dataclasses.replace(BERT, head_size=300), {})
