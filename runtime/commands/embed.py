@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from strizh.runtime.files.stage import Stage
     from strizh.runtime.files.writers import check_output, writer_for
 
-    check_output(args.output)
+    check_output(args.output, args.input)
     source = open_texts(args.input, args.column)
     limits = {} if args.max_batch_tokens is None else {"max_batch_tokens": args.max_batch_tokens}
     with load(args.bundle, variant=args.variant, threads=args.threads, **limits) as encoder:

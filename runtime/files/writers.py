@@ -32,12 +32,15 @@ class Writer(Protocol):
         """Make `output` from a stage of `count` rows. May be repeated after an interruption."""
 
 
-def check_output(output: str) -> None:
-    """`UsageError` unless the ending of `output` names a format and its folder exists: before any work is done."""
-    if Path(output).suffix.lower() not in _WRITERS:
+def check_output(output: str, source: str) -> None:
+    """`UsageError` unless `output` can be written: found out before any work is done."""
+    path = Path(output)
+    if path.suffix.lower() not in _WRITERS:
         raise UsageError(f"--output {output}: the ending names no format of vectors; known are {', '.join(_WRITERS)}")
-    if not Path(output).absolute().parent.is_dir():
+    if not path.absolute().parent.is_dir():
         raise UsageError(f"--output {output}: its folder does not exist; make it first")
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise UsageError(f"--output {output} is the input itself; give it another name")
 
 
 def writer_for(output: str, dimension: int) -> Writer:

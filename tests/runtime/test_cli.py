@@ -123,3 +123,16 @@ def test_a_reader_that_leaves_is_not_an_error():
     )
     os.close(writing)
     assert (process.returncode, process.stderr) == (cli.BROKEN_PIPE, b"")
+
+
+@pytest.mark.parametrize(("module", "extra"), [("onnx", "export"), ("safetensors", "export")])
+def test_exporting_without_its_extra_is_one_line_with_the_command(module, extra, tmp_path):
+    script = f"""
+import sys
+sys.modules[{module!r}] = None  # as if it were not installed
+from strizh.runtime import cli
+sys.exit(cli.main(["export", "nowhere", "--output", "bundle"]))
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2
+    assert module in done.stderr and f"pip install 'strizh[{extra}]'" in done.stderr and done.stderr.count("\n") == 1

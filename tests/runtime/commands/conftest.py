@@ -27,12 +27,12 @@ def strizh(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
 def fake_strizh(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts the command line in a process whose encoder needs no model; `pause` is seconds a window."""
 
-    def start(*arguments: object, pause: float = 0.0) -> "subprocess.Popen[str]":
+    def start(*arguments: object, pause: float = 0.0, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
         bundle = tmp_path / "bundle"
         bundle.mkdir(exist_ok=True)
         (bundle / "strizh.json").write_text("{}")
         command = [sys.executable, "-P", str(FAKE), str(pause), *map(str, arguments)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, cwd=tmp_path)
 
     return start

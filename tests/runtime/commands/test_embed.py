@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -193,6 +194,37 @@ def test_a_bad_row_stops_with_its_line_and_leaves_the_good_rows_to_continue_from
     status, _, err = finished(fake_strizh("embed", "bundle", path, "-o", "out.npy"))
     assert status == 0 and "continuing after" in err
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), [vector(text) for text in TEXTS])
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("out.bin", "known are .npy, .jsonl, .parquet"),
+        ("nowhere/out.npy", "its folder does not exist"),
+        ("texts.jsonl", "is the input itself"),
+    ],
+)
+def test_an_impossible_output_is_refused_before_any_work(strizh, make_bundle, tmp_path, monkeypatch, output, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.jsonl").write_text('"text"\n')
+    status, _, err = strizh("embed", make_bundle(), "texts.jsonl", "-o", output, "--force")
+    assert status == 2 and said in err and err.count("\n") == 1
+    assert (tmp_path / "texts.jsonl").read_text() == '"text"\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are of Unix")
+def test_a_terminal_sees_progress_and_speed(fake_strizh, texts):
+    import pty
+    import termios
+
+    reading, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 120))
+    process = fake_strizh("embed", "bundle", texts, "-o", "out.npy", pause=0.02, stderr=terminal)
+    assert finished(process)[0] == 0
+    os.close(terminal)
+    shown = os.read(reading, 1 << 16).decode()
+    os.close(reading)
+    assert "texts/s" in shown and "tokens/s" in shown and "100%" in shown
 
 
 def test_a_refused_run_leaves_no_file_behind(fake_strizh, tmp_path):
