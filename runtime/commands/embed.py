@@ -99,7 +99,7 @@ class _Bar:
 
         known = "{percentage:3.0f}% |{bar}| {postfix} [{elapsed}<{remaining}]"
         layout = "{desc}: " + (known if source.total else "{postfix} [{elapsed}]")
-        self._bar = tqdm(total=source.total, desc=source.name, leave=False, disable=None, bar_format=layout)
+        self._bar = tqdm(total=source.total, desc=source.name, leave=False, disable=None, miniters=1, bar_format=layout)
         self._began = time.perf_counter()
         self._texts = self._tokens = 0
 

@@ -55,7 +55,7 @@ def open_texts(path: str, column: str | None = None) -> Source:
         raise UsageError(f"{path}: there is no such file; give a file of texts, or - for standard input")
     if suffix == ".parquet":
         return _parquet(path, column)
-    return Source(path, Path(path).stat().st_size, _READERS[suffix](path, column))
+    return Source(Path(path).name, Path(path).stat().st_size, _READERS[suffix](path, column))
 
 
 def _text(path: str, column: str | None) -> Iterator[Row]:
@@ -144,7 +144,7 @@ def _parquet(path: str, column: str | None) -> Source:
                         raise UsageError(f"{path}, row {number}: the text is {_kind(value)}, expected a string")
                     yield Row(value, number)
 
-    return Source(path, table.metadata.num_rows, rows())
+    return Source(Path(path).name, table.metadata.num_rows, rows())
 
 
 _READERS: dict[str, Callable[[str, str | None], Iterator[Row]]] = {".txt": _text, ".jsonl": _jsonl, ".csv": _csv}
