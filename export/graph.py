@@ -30,6 +30,8 @@ class Graph:
         self.weights = weights
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
+        # Initialisers go where they stay at once: protobuf copies whatever is put into another message.
+        self._model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="strizh")
         self._scope: list[str] = []
         self._serial: Counter[str] = Counter()
 
@@ -76,7 +78,8 @@ class Graph:
 
     def add_initializer(self, name: str, array: NDArray[Any]) -> None:
         """Store an array under a name."""
-        tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(array.dtype), dims=array.shape)
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor = self._model.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
         tensor.raw_data = np.ascontiguousarray(array).tobytes()
         self.initializers[name] = tensor
 
@@ -94,17 +97,14 @@ class Graph:
         outputs: Mapping[str, tuple[int, Sequence[str | int]]],
         metadata: Mapping[str, str],
     ) -> onnx.ModelProto:
-        """The finished model; inputs and outputs are name -> (element type, shape). Empties this graph."""
+        """The finished model; inputs and outputs are name -> (element type, shape)."""
         domains = {node.domain for node in self.nodes}
-        model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="strizh")
+        model = self._model
         model.opset_import.extend(helper.make_opsetid(name, OPSETS[name]) for name in sorted(domains | {""}))
         graph = model.graph
         graph.name = self.name
         graph.node.extend(self.nodes)
         graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in inputs.items())
         graph.output.extend(helper.make_tensor_value_info(name, *kind) for name, kind in outputs.items())
-        # One at a time and let go at once: the weights must not be in memory twice.
-        for name in list(self.initializers):
-            graph.initializer.append(self.initializers.pop(name))
         helper.set_model_props(model, dict(metadata))
         return model

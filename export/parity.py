@@ -87,7 +87,9 @@ def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], 
     """
 
     def run_spec(texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-        return np.concatenate([reference.run(spec, weights, [text]).sentence_embedding for text in texts])
+        # Together, so that the weights are read once; with ntk_length="batch" each is a batch of its own.
+        batches = [texts] if spec.ntk_length == "text" else [[text] for text in texts]
+        return np.concatenate([reference.run(spec, weights, batch).sentence_embedding for batch in batches])
 
     short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
     found = {PORTABLE_FP32.name: parity_with(bundle, "the spec in NumPy float64", run_spec, short)}

@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,12 @@ from strizh.runtime.errors import CheckpointError, MissingExtra
 class TensorStore(Mapping[str, NDArray[Any]]):
     """Names to arrays in the stored dtype. Nothing is read before it is asked for, and nothing is kept after."""
 
-    def __init__(self, shapes: dict[str, tuple[int, ...]], files: Mapping[str, Any], used: tuple[Path, ...]) -> None:
+    def __init__(self, shapes: dict[str, tuple[int, ...]], read: Callable[[str], NDArray[Any]]) -> None:
         self.shapes = shapes
-        self.used = used  # the files that were opened
-        self._files = files
+        self._read = read
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        found: NDArray[Any] = self._files[name].get_tensor(name)
-        return found
+        return self._read(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
@@ -70,29 +68,23 @@ def _open_safetensors(paths: tuple[Path, ...]) -> TensorStore:
     from safetensors import SafetensorError, safe_open
 
     shapes: dict[str, tuple[int, ...]] = {}
-    files: dict[str, Any] = {}
+    homes: dict[str, Path] = {}
     for path in paths:
         try:
-            opened = safe_open(path, framework="np")
+            with safe_open(path, framework="np") as opened:
+                names = list(opened.keys())
+                shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in names}
+                homes |= dict.fromkeys(names, path)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is not a readable safetensors file ({error}). Download it again.") from error
-        for name in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
-            shapes[name] = tuple(opened.get_slice(name).get_shape())
-            files[name] = opened
-    return TensorStore(shapes, files, paths)
 
+    def read(name: str) -> NDArray[Any]:
+        # Opened anew each time: pages of a mapping that stays open would count as this process's memory.
+        with safe_open(homes[name], framework="np") as opened:
+            found: NDArray[Any] = opened.get_tensor(name)
+            return found
 
-class _Loaded:
-    """A torch state dict behind safetensors' `get_tensor`."""
-
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        self._state = state
-
-    def get_tensor(self, name: str) -> NDArray[Any]:
-        import torch
-
-        tensor = self._state[name]
-        return np.asarray(tensor.float() if tensor.dtype is torch.bfloat16 else tensor)
+    return TensorStore(shapes, read)
 
 
 def _open_torch(paths: tuple[Path, ...]) -> TensorStore:
@@ -101,15 +93,17 @@ def _open_torch(paths: tuple[Path, ...]) -> TensorStore:
     except ImportError as error:
         raise MissingExtra("torch", "trace", f"Reading {paths[0].name} (no safetensors beside it)") from error
 
-    shapes: dict[str, tuple[int, ...]] = {}
-    files: dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
     for path in paths:
         try:  # weights_only: a pickle from a model repository must not run code
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+            tensors |= torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path} cannot be read as plain weights ({reason}). Download it again.") from error
-        for name, tensor in state.items():
-            shapes[name] = tuple(tensor.shape)
-            files[name] = _Loaded(state)
-    return TensorStore(shapes, files, paths)
+
+    def read(name: str) -> NDArray[Any]:
+        tensor = tensors[name]
+        found: NDArray[Any] = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor.clone()).numpy()
+        return found
+
+    return TensorStore({name: tuple(tensor.shape) for name, tensor in tensors.items()}, read)

@@ -46,8 +46,8 @@ class Weights(Mapping[str, Array]):
         return len(self._sources)
 
     def _read(self, name: str) -> Array:
-        array = self._checkpoint.tensors[self._checkpoint.names[name]].astype(np.float32)
-        if not np.isfinite(array).all():
+        array = self._checkpoint.tensors[self._checkpoint.names[name]].astype(np.float32, copy=False)
+        if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):  # NaN is its own minimum
             raise CheckpointError(
                 f"tensor {name!r} of {self._checkpoint.folder} holds NaN or infinity. A graph of it would give no vectors."
             )

@@ -53,7 +53,45 @@ def write_model(model: onnx.ModelProto, path: Path, data: ExternalData | None) -
     path.parent.mkdir(parents=True, exist_ok=True)
     if data:
         data.move(model)
-    path.write_bytes(model.SerializeToString())
+    with path.open("wb") as stream:
+        _serialize(model, stream.write)
+
+
+# Wire tags of protobuf, field number << 3 | 2 (length-delimited), from onnx.proto.
+_MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW_DATA = (bytes([field << 3 | 2]) for field in (7, 5, 9))
+
+
+def _serialize(model: onnx.ModelProto, write: Callable[[bytes], int]) -> None:
+    """The bytes of `model.SerializeToString()` up to the order of fields, without a copy of all weights in memory."""
+    tensors = model.graph.initializer
+    rest = onnx.GraphProto(name=model.graph.name)
+    for name in ("node", "input", "output", "value_info"):
+        getattr(rest, name).extend(getattr(model.graph, name))
+    graph = rest.SerializeToString()
+    size = len(graph) + sum(
+        len(_GRAPH_INITIALIZER + _varint(tensor.ByteSize())) + tensor.ByteSize() for tensor in tensors
+    )
+    head = onnx.ModelProto(ir_version=model.ir_version, producer_name=model.producer_name)
+    head.opset_import.extend(model.opset_import)
+    head.metadata_props.extend(model.metadata_props)
+    write(head.SerializeToString() + _MODEL_GRAPH + _varint(size) + graph)
+    for tensor in tensors:
+        write(_GRAPH_INITIALIZER + _varint(tensor.ByteSize()))
+        if len(tensor.raw_data) < _SMALL:
+            write(tensor.SerializeToString())
+            continue
+        facts = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+        write(facts.SerializeToString() + _TENSOR_RAW_DATA + _varint(len(tensor.raw_data)))
+        write(tensor.raw_data)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, low ones first, the high bit set on all but the last."""
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def external_data(graph: Path, model: onnx.ModelProto, wanted: bool) -> ExternalData | None:

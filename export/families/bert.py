@@ -101,7 +101,9 @@ def token_types(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 def add_first_row(table: Array, *rows: Array) -> Array:
     """Fold the constant token type into a table that is added anyway."""
-    return sum((types[:1] for types in rows), start=np.asarray(table))
+    for types in rows:
+        table = np.add(table, types[:1], out=table if table.flags.writeable else None)
+    return table
 
 
 def encoder_sources(spec: EncoderSpec) -> dict[str, Source]:
