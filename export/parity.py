@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -35,6 +36,7 @@ class Figures:
     cosine_mean: float
     max_abs: float
     rank_agreement: float | None  # share of each text's nearest neighbours that stay; None for too few texts
+    logits_error: float | None = None  # largest difference of a classifier's logits, as a share of the largest logit
 
     def misses(self, promise: Promise) -> list[str]:
         """What the promise asks and these figures do not give."""
@@ -45,6 +47,10 @@ class Figures:
             found.append(f"cosine {self.cosine_mean:.7f} on average, promised {promise.cosine_mean}")
         if promise.max_abs is not None and not self.max_abs <= promise.max_abs:
             found.append(f"largest difference {self.max_abs:.2e}, promised {promise.max_abs:.0e}")
+        # A linear head turns a vector that is off by an angle into logits that are off by about that angle.
+        angle = math.sqrt(2 * (1 - promise.cosine_min))
+        if self.logits_error is not None and not self.logits_error <= 2 * angle:
+            found.append(f"logits off by {self.logits_error:.1e} of the largest, promised {2 * angle:.1e}")
         return found
 
 
@@ -100,15 +106,31 @@ def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], 
         if name != PORTABLE_FP32.name:
             with strizh.load(bundle, variant=name) as encoder:
                 found[name] = dataclasses.asdict(compare(encoder.encode_tokens(rows), baseline, PORTABLE_FP32.name))
+    if spec.classifier:
+        for name, figures in found.items():
+            figures["logits_error"] = _logits_error(bundle, name, spec, weights, short)
     return found
+
+
+def _logits_error(
+    bundle: Path, variant: str, spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[str]
+) -> float:
+    ids = _lists(tokenized(bundle, texts))
+    expected = np.concatenate([reference.run(spec, weights, [text]).logits for text in ids])
+    with strizh.load(bundle, variant=variant) as encoder:
+        found = np.stack([encoder.classify(text, prompt="") for text in texts])
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def _lists(rows: PackedBatch) -> list[list[int]]:
+    return [rows.input_ids[start:end].tolist() for start, end in itertools.pairwise(rows.cu_seqlens)]
 
 
 def parity_with(
     bundle: Path, against: str, baseline: Callable[[Sequence[Sequence[int]]], NDArray[Any]], texts: Sequence[str]
 ) -> dict[str, Any]:
     """Figures of `portable-fp32` against a baseline that takes token ids, each text alone."""
-    rows = tokenized(bundle, texts)
-    ids = [rows.input_ids[start:end].tolist() for start, end in itertools.pairwise(rows.cu_seqlens)]
+    ids = _lists(tokenized(bundle, texts))
     with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
         # One by one: with ntk_length="batch" a text's vector depends on the batch it is in.
         vectors = np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in ids])

@@ -113,6 +113,7 @@ def test_a_classifier_shares_the_weights_of_its_encoder(make_checkpoint: MakeChe
     folder = make_checkpoint(config=config, change=with_head)
     manifest = export_model(folder, tmp_path / "bundle", variants=PADDED)
     assert manifest.labels == ("a", "b", "c")
+    assert all(manifest.parity[name]["logits_error"] < 1e-5 for name in PADDED)
     with strizh.load(tmp_path / "bundle", variant="portable-fp32") as encoder:
         np.testing.assert_allclose(encoder.classify("вода и огонь"), encoder.encode("вода и огонь")[:3], atol=1e-5)
     graphs = sum((tmp_path / "bundle/onnx" / name).stat().st_size for name in ("model.onnx", "classifier.onnx"))
