@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn, zeros
 from torch.nn.functional import cross_entropy, linear
+from transformers import initialization
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import MaskedLMOutput
 
@@ -51,6 +52,12 @@ class RoPEBertForMaskedLM(RoPEBertPreTrainedModel):
         self.bert = RoPEBertModel(config, add_pooling_layer=False)
         self.cls = MaskedLMHead(config)
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """A parameter that is no layer's own is unknown to transformers, which would leave it to uninitialised memory."""
+        super()._init_weights(module)
+        if isinstance(module, Predictions):
+            initialization.zeros_(module.bias)
 
     def forward(
         self,

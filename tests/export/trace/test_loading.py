@@ -107,8 +107,15 @@ def test_a_plain_bert_checkpoint_is_refused_by_its_position_table(write_checkpoi
 def test_a_head_that_the_checkpoint_lacks_is_created_with_a_warning_that_names_it(
     model_class, overrides, new, write_checkpoint
 ):
+    garbage = [torch.full((64, 64), torch.nan) for _ in range(64)]  # what a forgotten initialisation would find
+    del garbage
     with pytest.warns(UserWarning, match=f"{new}.*start at random"):
-        model_class.from_pretrained(write_checkpoint(encoder_only), **overrides)
+        model = model_class.from_pretrained(write_checkpoint(encoder_only), **overrides)
+    created = {name: tensor for name, tensor in model.state_dict().items() if name in new.split(", ")}
+    assert created
+    for name, tensor in created.items():
+        assert tensor.abs().max() < 1.01, name  # zeros, ones, or normal with a deviation of 0.02
+        assert not name.endswith("bias") or not tensor.any(), name
 
 
 def test_a_classifier_of_another_size_is_an_error_unless_a_new_one_is_asked_for(write_checkpoint):
