@@ -7,8 +7,9 @@ import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, numpy_helper
-from strizh.runtime.errors import ParityError
 from torch import nn
+
+from strizh.runtime.errors import ParityError
 
 LIMIT = 2e-5  # of a vector's length: the project's limit for float32 on unit vectors
 _SMALL = 1024  # bytes; shorter initialisers stay in the graph, where shape inference can see them

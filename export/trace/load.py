@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PretrainedConfig
+
 from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling
 from strizh.export.spec import Pooling, Scaling
@@ -13,8 +16,6 @@ from strizh.export.trace.quiet import without_load_report
 from strizh.export.trace.rope_bert.model import RoPEBertModel
 from strizh.export.trace.rope_bert.register import is_rope_bert
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
-from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PretrainedConfig
 
 
 def load_encoder(

@@ -3,10 +3,11 @@
 import onnx
 import torch
 from onnx import TensorProto, helper
+from torch import nn
+
 from strizh.export.graph import IR_VERSION
 from strizh.export.trace.quiet import quiet_exporter
 from strizh.runtime.errors import UnsupportedModel
-from torch import nn
 
 OPSET = 18  # the lowest that the exporter writes without converting down
 BATCH_SEQUENCE = ("batch", "sequence")

@@ -1,8 +1,9 @@
 """The pooling modes of the spec, in PyTorch, over a batch padded on the right."""
 
 import torch
-from strizh.export.spec import Pooling
 from torch import Tensor
+
+from strizh.export.spec import Pooling
 
 
 def pool(mode: Pooling, hidden: Tensor, attention_mask: Tensor, own: Tensor | None) -> Tensor:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
 from strizh.export.spec import Pooling, Projection
 from strizh.export.trace.pooling import pool
 from strizh.export.weights import Array
-from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 ACTIVATIONS = {"identity": nn.Identity, "tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "sigmoid": nn.Sigmoid}
 

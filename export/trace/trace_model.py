@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+
 from strizh.export.spec import Pooling, Projection, Scaling
 from strizh.export.trace.check import check
 from strizh.export.trace.load import load_encoder

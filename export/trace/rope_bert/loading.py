@@ -3,10 +3,11 @@
 import warnings
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from strizh.export.trace.quiet import without_load_report
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.runtime.errors import CheckpointError
-from transformers import PreTrainedModel
 
 # Parts above the encoder. A checkpoint may come without them, because they are what fine-tuning adds.
 HEADS = ("cls.", "classifier.", "pooler.", "bert.pooler.")
