@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (gives NumPy the bfloat16 that safetensors asks for by name)
-import numpy as np
 from numpy.typing import NDArray
 
 from strizh.runtime.errors import CheckpointError, MissingExtra

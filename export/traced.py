@@ -1,6 +1,6 @@
 """`--method trace`: an encoder without a family, as the portable graph that PyTorch itself traces. Needs the extra `trace`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,9 @@ def summary(spec: EncoderSpec) -> dict[str, Any]:
     return {name: value for name, value in spec.to_json().items() if name in known} | {"layers": []}
 
 
-def check_recipes(recipes: list[Recipe]) -> None:
+def check_recipes(recipes: Sequence[Recipe]) -> None:
     """Only `portable-fp32` can be traced."""
-    if recipes != [PORTABLE_FP32]:
+    if list(recipes) != [PORTABLE_FP32]:
         raise UsageError(f"--method trace gives {PORTABLE_FP32.name} only. Leave the other variants out.")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from strizh.kernels import layout, library
 
 Floats = NDArray[np.float32]

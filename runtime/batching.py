@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from strizh.runtime.errors import UsageError
 
 Int32 = NDArray[np.int32]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import onnxruntime
+
 from strizh.kernels import instruction_sets, library_path
 from strizh.runtime.cores import usable_cores
 

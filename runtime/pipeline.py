@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from strizh.runtime.batching import Budget, PackedBatch
 from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenized, Tokenizer

@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer as RustTokenizer
+
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import BundleError, UsageError
-from tokenizers import Tokenizer as RustTokenizer
 
 Overflow = Literal["warn", "error", "split"]
 _CHUNK = 256  # texts tokenized at a time: the Rust objects of a token are 30 times larger than its id

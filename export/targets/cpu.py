@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+
 from strizh.export.graph import FLOAT, INT32, Graph
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head

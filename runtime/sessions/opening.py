@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+
 from strizh.kernels import library_path
 from strizh.runtime.bundle import Bundle, Variant
 from strizh.runtime.errors import BundleError, DeviceError

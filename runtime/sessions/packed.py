@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
 from strizh import kernels
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.vectors import Float32
