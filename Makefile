@@ -15,7 +15,7 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
   $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint clean
+.PHONY: demo test lint ruff mypy clean
 
 demo: $(VENV)/.has-export
 	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
@@ -25,8 +25,12 @@ demo: $(VENV)/.has-export
 test: $(VENV)/.has-test
 	$(BIN)/python -P -m pytest -q -rs $(PYTEST_ARGS)
 
-lint: $(VENV)/.has-test $(VIEW)/__init__.py
+lint: ruff mypy
+
+ruff: $(VENV)/.has-test
 	$(BIN)/ruff check .
+
+mypy: $(VENV)/.has-test $(VIEW)/__init__.py
 	$(BIN)/mypy -p strizh
 
 clean:
