@@ -51,10 +51,15 @@ class PackedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one batch may hold: `max_tokens`, padding counted if `padded`, and then batch x longest^2 as well."""
+    """What one batch may hold: `max_tokens`, padding counted if `padded`, and then batch x longest^2 as well.
+
+    `enough` tokens end a batch before the ceiling: an engine that is no quicker on more of them has less padding and
+    takes less memory so. A single text may have more.
+    """
 
     max_tokens: int
     padded: bool
+    enough: int | None = None
 
     @property
     def max_cells(self) -> int:
@@ -81,9 +86,10 @@ class Budget:
             yield order[start:]
 
     def _fits(self, count: int, longest: int, tokens: int) -> bool:
+        limit = min(self.max_tokens, self.enough or self.max_tokens)
         if not self.padded:
-            return tokens <= self.max_tokens
-        return count * longest <= self.max_tokens and count * longest * longest <= self.max_cells
+            return tokens <= limit
+        return count * longest <= limit and count * longest * longest <= self.max_cells
 
     def _check_longest(self, longest: int) -> None:
         if longest > self.max_tokens:

@@ -7,11 +7,12 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
 
-# The order of "auto": quickest first. int8 is not in it, because it changes vectors most: it is chosen by name.
-PREFERENCE = ("cuda-fp16", "cpu-bf16", "cpu-fp32", "portable-fp32", "ort-fp32")
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_BF16_SETS = ("amx", "avx512_bf16", "avx512bf16")
+# The order of "auto", quickest first, as (target, precision). int8 is not in it: it changes vectors most, so that it is
+# chosen by name.
+ORDER = (("cuda", "fp16"), ("cpu", "bf16"), ("cpu", "fp32"), ("portable", "fp32"), ("ort", "fp32"))
+_BY_NAME_ONLY = "is chosen by name only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,55 +25,66 @@ class Choice:
     passed_over: Mapping[str, str]
 
     def __str__(self) -> str:
-        lines = [f"{self.variant}: {self.reason}"]
-        return "\n".join([*lines, *(f"not {name}: {reason}" for name, reason in self.passed_over.items())])
+        rest = (f"not {name}: it {reason}" for name, reason in self.passed_over.items())
+        return "\n".join([f"{self.variant}: {self.reason}", *rest])
 
 
 def choose(
     variants: Mapping[str, Variant], host: Host, *, wanted: str = "auto", providers: Sequence[str] | None = None
 ) -> Choice:
-    """The variant to run: the one that is `wanted`, or with "auto" the first of `PREFERENCE` that runs here.
+    """The variant to run: the one that is `wanted`, or with "auto" the first of `ORDER` that runs well here.
 
-    `UsageError` for a variant that the bundle lacks, `DeviceError` for one that this machine cannot run; nothing is
-    put in its place silently.
+    `providers` are the caller's execution providers, None for the variant's own. `UsageError` for a variant that the
+    bundle lacks, `DeviceError` for one that this machine cannot run; nothing takes its place silently.
     """
-    if wanted != "auto" and wanted not in variants:
+    if wanted == "auto":
+        name, reason, passed_over = _best(variants, host)
+    elif wanted in variants:
+        name, reason = wanted, "it was asked for by name"
+        passed_over = dict.fromkeys((other for other in variants if other != name), f"is not {name}")
+    else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
-    obstacles = {name: obstacle(name, variant, host) for name, variant in variants.items()}
-    if wanted != "auto":
-        if reason := obstacles[wanted]:
-            raise DeviceError(f"{wanted} cannot run here: {reason}. Load another variant: see `strizh doctor`")
-        passed = {name: "another was asked for by name" for name in variants if name != wanted}
-        return Choice(wanted, "asked for by name", _providers(variants[wanted], providers), passed)
-    runnable = [name for name in PREFERENCE if name in variants and not obstacles[name]]
-    if not runnable:
-        reasons = "; ".join(f"{name}: {reason or 'only by name'}" for name, reason in obstacles.items())
-        raise DeviceError(f"no variant of this bundle runs here by itself ({reasons}). Export portable-fp32 as well")
-    best = runnable[0]
-    passed = {name: obstacles[name] or _why_not(name, best) for name in variants if name != best}
-    return Choice(best, "the first in the order of speed that runs here", _providers(variants[best], providers), passed)
+    if obstacle := _obstacle(variants[name].target, host):
+        raise DeviceError(f"variant {name} {obstacle}. `strizh doctor` shows what runs here")
+    own = (CUDA, CPU) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
+    return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
 
 
-def obstacle(name: str, variant: Variant, host: Host) -> str:
-    """Why this machine cannot run the variant, or would run it slowly; empty if nothing speaks against it."""
-    if variant.target in ("cuda", "tensorrt"):
-        return "" if CUDA in host.providers else f"ONNX Runtime has no {CUDA} here"
-    if variant.target != "cpu":
-        return ""
-    if not host.operator_library:
-        return "this installation has no operator library (no C++ compiler when strizh was installed)"
-    if variant.precision == "bf16" and not any(isa in host.instruction_sets for isa in _BF16_SETS):
-        return "this CPU has neither AMX nor AVX-512 BF16"
+def against(target: str, precision: str, host: Host) -> str:
+    """Why "auto" does not take a variant of this kind on this machine; empty if nothing speaks against it."""
+    if (target, precision) not in ORDER:
+        return _BY_NAME_ONLY
+    if obstacle := _obstacle(target, host):
+        return obstacle
+    if (target, precision) == ("cpu", "bf16") and not any(word in host.instruction_set for word in ("amx", "bf16")):
+        return f"is slower than float32 on this CPU, which has no bf16 arithmetic ({host.instruction_set})"
     return ""
 
 
-def _why_not(name: str, best: str) -> str:
-    if name not in PREFERENCE:
-        return "chosen only by name"
-    return f"comes after {best} in the order of speed"
+def _obstacle(target: str, host: Host) -> str:
+    """Why this machine cannot run a target at all; empty if it can."""
+    if target in ("cuda", "tensorrt") and CUDA not in host.providers:
+        return f"needs {CUDA}, which this ONNX Runtime does not offer"
+    if target == "cpu" and not host.operator_library:
+        return "needs the operator library, which this installation lacks: install a C++ compiler and strizh again"
+    return ""
 
 
-def _providers(variant: Variant, providers: Sequence[str] | None) -> tuple[str, ...]:
-    if providers is not None:
-        return tuple(providers)
-    return (CUDA, CPU) if variant.target in ("cuda", "tensorrt") else (CPU,)
+def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[str, str]]:
+    reasons = {name: against(variant.target, variant.precision, host) for name, variant in variants.items()}
+    kinds = {(variant.target, variant.precision): name for name, variant in variants.items() if not reasons[name]}
+    best = next((kinds[kind] for kind in ORDER if kind in kinds), None)
+    if best is None:
+        listed = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        raise DeviceError(f"this bundle has no variant that 'auto' may take here: {listed}. Export portable-fp32 too")
+    behind = f"comes after {best} in the order of speed"
+    passed_over = {name: reason or behind for name, reason in reasons.items() if name != best}
+    return best, "the first in the order of speed that runs well here", passed_over
+
+
+def _available(providers: tuple[str, ...], host: Host) -> tuple[str, ...]:
+    missing = [provider for provider in providers if provider not in host.providers]
+    if missing:
+        has = ", ".join(host.providers)
+        raise DeviceError(f"execution provider {missing[0]} is not here, this ONNX Runtime has {has}. Use one of those")
+    return providers

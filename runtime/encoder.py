@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
-
-from strizh.runtime import choose, host
+from strizh.runtime import choose, forking, host
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Bundle, Manifest
 from strizh.runtime.errors import TruncationWarning, UsageError
@@ -21,10 +19,15 @@ from strizh.runtime.sessions.opening import open_session
 from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenizer
 from strizh.runtime.vectors import Float32, normalize
+from tqdm import tqdm
 
 
 class Encoder:
-    """A loaded bundle. Thread-safe: batches of concurrent calls take turns. Pickles as its path and its options."""
+    """A loaded bundle.
+
+    Thread-safe: batches of concurrent calls take turns. A forked child opens sessions of its own when it first encodes.
+    Pickles as its path and its options.
+    """
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class Encoder:
                 raise UsageError(f"{name} is {value!r}, expected a whole number of at least 1")
         machine = host.probe()
         for problem in machine.problems:
-            warnings.warn(problem, stacklevel=3)
+            warnings.warn(problem, RuntimeWarning, stacklevel=3)
         self._reopen = partial(load, str(Path(bundle).absolute()), variant, threads, providers, max_batch_tokens)
         self._bundle = Bundle(bundle)
         self._choice = choose.choose(self.manifest.variants, machine, wanted=variant, providers=providers)
@@ -51,6 +54,7 @@ class Encoder:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._closed = False
+        forking.watch(self)
         self._pipeline("sentence_embedding")  # whatever is wrong with the graph is said now
 
     @property
@@ -132,8 +136,8 @@ class Encoder:
                 "normalize_embeddings=False, but this bundle's graph gives unit vectors. "
                 "Export the checkpoint with --no-normalize for raw ones"
             )
-        if truncate_dim is not None and not 1 <= truncate_dim <= self.dimension:
-            raise UsageError(f"truncate_dim is {truncate_dim}, expected 1 to {self.dimension}")
+        if truncate_dim is not None and not (type(truncate_dim) is int and 1 <= truncate_dim <= self.dimension):
+            raise UsageError(f"truncate_dim is {truncate_dim!r}, expected 1 to {self.dimension}")
         text = self._prompt(prompt, prompt_name)
         unit = bool(normalize_embeddings) or self.manifest.normalize
         pipeline = self._pipeline("sentence_embedding")
@@ -199,6 +203,13 @@ class Encoder:
             self._closed = True
             self._sessions.clear()
 
+    def renew_in_child(self) -> None:
+        """After a fork: the parent's sessions are forgotten, the next call opens new ones."""
+        self._lock = threading.Lock()
+        for session in self._sessions.values():
+            forking.abandon(session)
+        self._sessions = {}
+
     def __enter__(self) -> "Encoder":
         return self
 
@@ -246,13 +257,14 @@ class Encoder:
         if isinstance(texts, str):
             return self._collect(stream, [texts], width, False, overflow)[0]  # type: ignore[no-any-return]
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-            raise UsageError(f"texts is a {type(texts).__name__}, expected a string or an iterable of strings")
+            raise UsageError(f"texts is of type {type(texts).__name__}, expected a string or an iterable of strings")
         texts = texts if isinstance(texts, Sequence) else list(texts)
         disable = None if show_progress_bar is None else not show_progress_bar
+        pieces = stream(texts)  # refuses wrong options before anything is made
         result = np.empty((len(texts), width), np.float32)
         done = truncated = dropped = 0
         with tqdm(total=len(texts), disable=disable, delay=2 if disable is None else 0, unit="text") as bar:
-            for piece in stream(texts):
+            for piece in pieces:
                 result[done : done + len(piece.embeddings)] = piece.embeddings
                 done += len(piece.embeddings)
                 truncated += piece.truncated

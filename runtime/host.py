@@ -1,12 +1,12 @@
 """What this machine really has: cores, instruction sets, execution providers, versions."""
 
 import platform
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
 import onnxruntime
-
-from strizh.kernels import instruction_sets, library_path
+from strizh import kernels
 from strizh.runtime.cores import usable_cores
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
@@ -18,41 +18,45 @@ class Host:
 
     machine: str  # "Linux x86_64"
     cores: int  # that this process may use
-    instruction_sets: tuple[str, ...]  # that the operator library would use here, best first
     operator_library: bool
+    instruction_set: str  # that the operator library uses here; empty without the library
     providers: tuple[str, ...]  # execution providers of the installed ONNX Runtime, best first
-    versions: dict[str, str]
+    versions: Mapping[str, str]
     problems: tuple[str, ...]  # what is wrong with the installation, each with its cure
 
 
 def probe() -> Host:
     """Ask the machine. Reads files and the CPU, starts nothing."""
+    versions = dict(_versions())
+    problems = list(_wheel_clash(versions))
+    instruction_set = ""
+    try:
+        instruction_set = kernels.instruction_set() if kernels.library_path() else ""
+    except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
+        problems.append(f"the operator library cannot be used: {error}")
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
-        instruction_sets=instruction_sets() if library_path() else (),
-        operator_library=library_path() is not None,
+        operator_library=bool(instruction_set),
+        instruction_set=instruction_set,
         providers=tuple(onnxruntime.get_available_providers()),
-        versions=_versions(),
-        problems=tuple(_problems()),
+        versions=versions,
+        problems=tuple(problems),
     )
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "python", platform.python_version()
     for name in ("strizh", "numpy", "tokenizers", *_WHEELS):
         try:
-            found[name] = metadata.version(name)
+            yield name, metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
 
 
-def _problems() -> list[str]:
-    installed = _versions()
-    if all(wheel in installed for wheel in _WHEELS):
-        return [
+def _wheel_clash(versions: Mapping[str, str]) -> Iterator[str]:
+    if all(wheel in versions for wheel in _WHEELS):
+        yield (
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Run: "
             "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-        ]
-    return []
+        )

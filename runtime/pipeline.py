@@ -85,7 +85,7 @@ class Pipeline:
         """Vectors of tokenized texts in their order, float32 [n, width], in batches within the budget."""
         lengths = texts.lengths
         vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
-        batches = list(Budget(self.max_batch_tokens, self.session.padded).cut(lengths))
+        batches = list(Budget(self.max_batch_tokens, self.session.padded, self.session.enough).cut(lengths))
         for number, rows in enumerate(batches, 1):
             last = number == len(batches)
             vectors[rows] = self.session.run(texts.take(rows), give_back=give_back and last)

@@ -14,7 +14,7 @@ def resolve_prompt(
     """
     if prompt is not None:
         if not isinstance(prompt, str):
-            raise UsageError(f"prompt is a {type(prompt).__name__}, expected a string such as 'query: '")
+            raise UsageError(f"prompt is of type {type(prompt).__name__}, expected a string such as 'query: '")
         return prompt
     if prompt_name is not None:
         if prompt_name not in prompts:

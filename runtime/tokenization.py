@@ -1,6 +1,5 @@
 """Texts to token ids with the Rust tokenizer of `tokenizer.json`. Padding is never enabled: batches are packed."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -40,15 +39,14 @@ class Tokenizer:
         self.max_length = max_length
         try:
             self._rust = RustTokenizer.from_file(str(path))
-            special = self._rust.num_special_tokens_to_add(False)
-            if special >= max_length:
-                raise ValueError(f"it adds {special} special tokens and max_length is {max_length}")
+            self._special = self._rust.num_special_tokens_to_add(False)
+            if self._special >= max_length:
+                raise ValueError(f"it adds {self._special} special tokens and max_length is {max_length}")
             side = (self._rust.truncation or {}).get("direction", "right")
             self._rust.enable_truncation(max_length, direction=side)
             self._rust.no_padding()
         except Exception as error:  # the Rust side raises bare Exception
             raise BundleError(f"{path.name} cannot be used: {_line(error)}. Export the bundle again") from None
-        _keep_quiet_when_forked()
 
     def tokenize(self, texts: Sequence[str], prompt: str = "", overflow: Overflow = "warn") -> Tokenized:
         """Token ids of `prompt + text`, special tokens included, no row above `max_length`.
@@ -65,10 +63,11 @@ class Tokenizer:
             for index, encoding in enumerate(self._encode(texts[start : start + _CHUNK], start, prompt), start):
                 windows = encoding.overflowing
                 if windows:
-                    truncated += 1
-                    dropped += 0 if overflow == "split" else sum(len(window) for window in windows)
+                    beyond = sum(len(window) - self._special for window in windows)
                     if overflow == "error":
-                        self._refuse_long(index, len(encoding) + sum(len(window) for window in windows))
+                        self._refuse_long(index, len(encoding) + beyond)
+                    truncated += 1
+                    dropped += 0 if overflow == "split" else beyond
                 rows = [encoding, *windows] if overflow == "split" else [encoding]
                 ids.extend(row.ids for row in rows)
                 owner.extend([index] * len(rows))
@@ -78,63 +77,38 @@ class Tokenizer:
         return Tokenized(PackedBatch(packed, ends), np.array(owner, np.int32), len(texts), truncated, dropped)
 
     def _encode(self, texts: Sequence[str], start: int, prompt: str) -> list[Any]:
+        for index, text in enumerate(texts, start):
+            if not isinstance(text, str):
+                raise UsageError(
+                    f"text {index} is of type {type(text).__name__}, expected a string. Decode or convert it first"
+                )
         try:
-            full = [prompt + text for text in texts] if prompt else list(texts)
-            encodings: list[Any] = self._rust.encode_batch_fast(full)
-            return encodings
-        except (TypeError, UnicodeEncodeError):
+            encodings: list[Any] = self._rust.encode_batch_fast(
+                [prompt + text for text in texts] if prompt else list(texts)
+            )
+        except TypeError:  # all that is left for the Rust side to refuse in a string
             for index, text in enumerate(texts, start):
-                _check_text(text, index)
-            _check_text(prompt, "prompt")
+                _refuse_surrogates(text, f"text {index}")
+            _refuse_surrogates(prompt, "the prompt")
             raise
+        return encodings
 
     def _refuse_long(self, index: int, tokens: int) -> None:
         raise UsageError(
-            f"text {index} has about {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
+            f"text {index} has {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
             "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it"
         )
 
 
-def _check_text(text: object, where: int | str) -> None:
-    """`UsageError` if this is the text that the tokenizer refused."""
-    place = f"text {where}" if isinstance(where, int) else "the prompt"
-    if not isinstance(text, str):
-        raise UsageError(f"{place} is a {type(text).__name__}, expected a string. Decode or convert it first")
+def _refuse_surrogates(text: str, what: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{place} holds the lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is no "
-            "Unicode text. Repair it, for example with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+            f"{what} holds the lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is no "
+            "Unicode text. Replace it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
         ) from None
 
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
-
-
-_fork_hooks_set = False
-
-
-def _keep_quiet_when_forked() -> None:
-    """Make a forked child tokenize serially, without the warning that the Rust library prints for it.
-
-    Its thread pool does not live through a fork; it notices by itself unless TOKENIZERS_PARALLELISM says what to do,
-    and then prints three lines to stderr. So the variable is set for the child, and only there, if nobody has set it.
-    """
-    global _fork_hooks_set
-    if _fork_hooks_set or not hasattr(os, "register_at_fork"):
-        return
-    _fork_hooks_set = True
-    name, ours = "TOKENIZERS_PARALLELISM", False
-
-    def before() -> None:
-        nonlocal ours
-        if ours := name not in os.environ:
-            os.environ[name] = "false"
-
-    def after_in_parent() -> None:
-        if ours:
-            os.environ.pop(name, None)
-
-    os.register_at_fork(before=before, after_in_parent=after_in_parent)

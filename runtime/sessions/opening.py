@@ -1,6 +1,6 @@
 """From a variant of a bundle to an open session: options, the operator library, and the check of inputs and outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def open_session(
     kind = PackedSession if variant.target in PACKED_TARGETS else PaddedSession
     _check_signature(session, name, kind.inputs, output, width)
     if kind is PackedSession:
-        return PackedSession(session, variant=name, output=output, width=width, threads=threads)
+        return PackedSession(session, threads=threads, variant=name, output=output, width=width)
     pad = bundle.manifest.spec.get("pad_token_id")
     pad_token_id = pad if isinstance(pad, int) else 0
     return PaddedSession(session, variant=name, output=output, width=width, pad_token_id=pad_token_id)
@@ -49,7 +49,7 @@ def open_session(
 
 def _create(graph: Path, variant: Variant, name: str, threads: int, providers: Sequence[str]) -> Any:
     packed = variant.target in PACKED_TARGETS
-    options = _options(1 if packed else threads)  # the operators bring their own threads
+    options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:
         _register_operators(options, name)
     try:
@@ -95,11 +95,11 @@ def _check_providers(session: Any, providers: Sequence[str], name: str) -> None:
         )
 
 
-def _check_signature(session: Any, name: str, inputs: dict[str, str], output: str, width: int) -> None:
+def _check_signature(session: Any, name: str, inputs: Mapping[str, str], output: str, width: int) -> None:
     found = {node.name: node.type for node in session.get_inputs()}
     outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
-    if found != inputs:
-        raise BundleError(f"variant {name} takes {found}, expected {inputs}. Export the bundle again")
+    if found != dict(inputs):
+        raise BundleError(f"variant {name} takes {found}, expected {dict(inputs)}. Export the bundle again")
     kind, shape = outputs.get(output, ("", []))
     if kind != "tensor(float)" or len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != width):
         raise BundleError(

@@ -1,5 +1,6 @@
 """Graphs with `input_ids` [total_tokens] and `cu_seqlens` [batch + 1]: the cpu variants. No padding exists."""
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,23 @@ from numpy.typing import NDArray
 from strizh import kernels
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
+from strizh.runtime.vectors import Float32
 
 
 class PackedSession(Session):
     """Gives the graph the packed batch as it is."""
 
     padded = False
-    inputs = {"input_ids": "tensor(int32)", "cu_seqlens": "tensor(int32)"}  # noqa: RUF012
+    inputs = MappingProxyType({"input_ids": "tensor(int32)", "cu_seqlens": "tensor(int32)"})
+
+    def __init__(self, session: onnxruntime.InferenceSession, *, threads: int, **names: Any) -> None:
+        super().__init__(session, **names)
+        self._threads = threads
+
+    def run(self, batch: PackedBatch, *, give_back: bool = False) -> Float32:
+        """As every session; the operators' team of threads, one for the process, is set to this session's size."""
+        kernels.set_threads(self._threads)
+        return super().run(batch, give_back=give_back)
 
     def __init__(
         self, session: onnxruntime.InferenceSession, *, variant: str, output: str, width: int, threads: int

@@ -1,5 +1,6 @@
 """Graphs with `input_ids` and `attention_mask` [batch, sequence]: portable, ort. Padding happens here and only here."""
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,20 @@ from numpy.typing import NDArray
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
 
+# ONNX Runtime's CPU kernels are as quick a token on 1,000 as on 8,000 of them (texts of 16 to 512 tokens, within the
+# noise of 10 %), while padding and memory grow with the batch.
+_ENOUGH_ON_CPU = 2048
+
 
 class PaddedSession(Session):
     """Pads each batch to its longest text, in buffers that are kept."""
 
     padded = True
-    inputs = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}  # noqa: RUF012
+    inputs = MappingProxyType({"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"})
 
     def __init__(self, session: onnxruntime.InferenceSession, *, pad_token_id: int, **names: Any) -> None:
         super().__init__(session, **names)
+        self.enough = _ENOUGH_ON_CPU if session.get_providers() == ["CPUExecutionProvider"] else None
         self._pad_token_id = pad_token_id
         self._buffers = np.empty((2, 0), np.int64)
 

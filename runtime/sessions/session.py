@@ -1,6 +1,7 @@
 """A graph that is open in ONNX Runtime: a packed batch in, one row a text out."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,8 @@ class Session:
     """
 
     padded: ClassVar[bool]  # whether padding counts against the budget
-    inputs: ClassVar[dict[str, str]]  # names and ONNX Runtime types
+    inputs: ClassVar[Mapping[str, str]]  # names and ONNX Runtime types
+    enough: int | None = None  # tokens above which a batch is no quicker a token
 
     def __init__(self, session: onnxruntime.InferenceSession, *, variant: str, output: str, width: int) -> None:
         self._session = session
