@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from strizh import kernels
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
-from strizh.runtime.vectors import Float32
 
 
 class PackedSession(Session):
@@ -21,17 +20,6 @@ class PackedSession(Session):
 
     def __init__(self, session: onnxruntime.InferenceSession, *, threads: int, **names: Any) -> None:
         super().__init__(session, **names)
-        self._threads = threads
-
-    def run(self, batch: PackedBatch, *, give_back: bool = False) -> Float32:
-        """As every session; the operators' team of threads, one for the process, is set to this session's size."""
-        kernels.set_threads(self._threads)
-        return super().run(batch, give_back=give_back)
-
-    def __init__(
-        self, session: onnxruntime.InferenceSession, *, variant: str, output: str, width: int, threads: int
-    ) -> None:
-        super().__init__(session, variant=variant, output=output, width=width)
         self._threads = threads
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
