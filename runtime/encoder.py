@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
+
 from strizh.runtime import choose, forking, host
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Bundle, Manifest
@@ -19,7 +21,6 @@ from strizh.runtime.sessions.opening import open_session
 from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenizer
 from strizh.runtime.vectors import Float32, normalize
-from tqdm import tqdm
 
 
 class Encoder:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import onnxruntime
+
 from strizh import kernels
 from strizh.runtime.cores import usable_cores
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, Budget, PackedBatch
 from strizh.runtime.errors import UsageError
 

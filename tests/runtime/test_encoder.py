@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 import strizh
 from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import TruncationWarning, UsageError

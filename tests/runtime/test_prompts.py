@@ -1,6 +1,7 @@
 """Prompts are resolved as sentence-transformers resolves them."""
 
 import pytest
+
 from strizh.runtime.errors import UsageError
 from strizh.runtime.prompts import resolve_prompt
 

@@ -1,5 +1,6 @@
 """Token rows as the model expects them, whatever the text and whatever `tokenizer.json` holds."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from strizh.runtime.errors import BundleError
-from strizh.runtime.tokenization import Tokenizer
 from tokenizers import Tokenizer as RustTokenizer
 
+from strizh.runtime.errors import BundleError
+from strizh.runtime.tokenization import Tokenizer
+
 EMBEDDED = Path(__file__).parents[1] / "data/rope-e5-tiny-ru/tokenizer.json"
-TEXTS = ["Стриж летит быстрее всех птиц.", "", " ", "Swifts sleep on the wing", "naïve ﬁ № ½ 🐦", "a\0b", "ещё\u0301 раз"]
+TEXTS = [
+    "Стриж летит быстрее всех птиц.",
+    "",
+    " ",
+    "Swifts sleep on the wing",
+    "naïve ﬁ № ½ 🐦",
+    "a\0b",
+    "ещё\u0301 раз",
+]
 
 
 @pytest.fixture
@@ -57,7 +67,7 @@ def test_windows_hold_every_token_once_between_special_tokens(save: Callable[...
     whole = RustTokenizer.from_file(str(save())).encode(" ".join(words)).ids
     split = tokenizer.tokenize(["a", " ".join(words)], overflow="split")
     starts = split.rows.cu_seqlens
-    windows = [split.rows.input_ids[a:b].tolist() for a, b in zip(starts, starts[1:], strict=False)][1:]
+    windows = [split.rows.input_ids[a:b].tolist() for a, b in itertools.pairwise(starts)][1:]
     assert all(window[0] == 0 and window[-1] == 2 and len(window) <= 7 for window in windows)
     assert [token for window in windows for token in window[1:-1]] == whole[1:-1]
     assert split.owner.tolist() == [0] + [1] * -(-length // 5)
