@@ -1,0 +1,174 @@
+"""Contenders on the cases of one model: open, check parity, choose files and batch sizes, measure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from benchmarks import engines, parity
+from benchmarks.engines import Configuration
+from benchmarks.models import Model
+from benchmarks.parity import Reference, Vectors
+from benchmarks.rounds import Entry, Method, measure
+from benchmarks.summary import Row
+from benchmarks.workers import EngineError, Worker
+from benchmarks.workloads import Case
+from numpy.typing import NDArray
+
+Say = Callable[[str], None]
+_TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and only good for that
+
+
+@dataclass(slots=True)
+class Contest:
+    """What came of it. `absent` and `failed` hold a line each, so that nothing is left out silently."""
+
+    rows: list[Row] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    thrown_away: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Contender:
+    configuration: Configuration
+    worker: Worker
+
+
+def hold(
+    model: Model, cases: Sequence[Case], configurations: Sequence[Configuration], threads: int, method: Method, say: Say
+) -> Contest:
+    """Measure every configuration on every case that the model is long enough for."""
+    contest = Contest()
+    cases = [case for case in cases if max(case.lengths) <= model.longest]
+    texts = {case.name: case.token_ids(model.vocab_size) for case in cases}
+    expected = _expected(model, texts, threads, contest, say)
+    contenders = _open_all(model, configurations, threads, contest, say)
+    try:
+        entries = [
+            (contender, entry)
+            for case in cases
+            for contender, entry in _select(contenders, case, texts[case.name], expected[case.name], contest, say)
+        ]
+        contest.thrown_away = measure([entry for _, entry in entries], lambda case: texts[case.name], method, say)
+        for contender, entry in entries:
+            if entry.error:
+                contest.failed.append(f"{contender.configuration.label} on {entry.case.name}: {entry.error}")
+            _finish(_row_of(contest.rows, contender, entry), entry)
+    finally:
+        for contender in contenders:
+            contender.worker.close()
+    for row in contest.rows:
+        row["model"] = model.name
+    return contest
+
+
+def _expected(
+    model: Model, texts: dict[str, list[NDArray[np.int32]]], threads: int, contest: Contest, say: Say
+) -> dict[str, Vectors]:
+    reference = Reference(model, threads)
+    contest.reference = reference.name
+    say(f"{model.name}: vectors of {reference.name} to compare with")
+    try:
+        return {name: reference.vectors(ids) for name, ids in texts.items()}
+    finally:
+        reference.close()
+
+
+def _open_all(
+    model: Model, configurations: Iterable[Configuration], threads: int, contest: Contest, say: Say
+) -> list[_Contender]:
+    modules = dict(engines.modules())
+    opened: list[_Contender] = []
+    for configuration in configurations:
+        if "ids" not in configuration.takes:
+            continue
+        name = f"{configuration.label} ({configuration.detail})"
+        say(f"{model.name}: opening {name}")
+        worker = None
+        try:
+            worker = Worker(modules[configuration.engine].ENVIRONMENT, threads, configuration.variables)
+            for file in configuration.files:
+                model.ensure(file, threads)
+            contest.versions |= worker.open(configuration, model.describe(), threads)["versions"]
+            opened.append(_Contender(configuration, worker))
+        except EngineError as error:
+            contest.absent.append(f"{name}: {error}")
+            if worker:
+                worker.close()
+    return opened
+
+
+def _select(
+    contenders: Sequence[_Contender],
+    case: Case,
+    texts: list[NDArray[np.int32]],
+    expected: Vectors,
+    contest: Contest,
+    say: Say,
+) -> list[tuple[_Contender, Entry]]:
+    """For each label the configuration and batch size that are quickest on this case and give the right vectors."""
+    say(f"{case.name}: parity, then the best file and batch size of each engine")
+    best: dict[str, Entry] = {}
+    chosen: dict[str, tuple[_Contender, dict[str, Any]]] = {}
+    wrong: dict[str, Row] = {}
+    for contender in contenders:
+        label = contender.configuration.label
+        sizes = _sizes(contender.configuration, case)
+        try:
+            contender.worker.load(texts)
+            found = parity.check(contender.worker.vectors(sizes[0]), expected, contender.configuration)
+            if found["misses"]:
+                wrong[label] = _row(contender, case, found)
+                continue
+            for size in sizes:
+                seconds = min(contender.worker.time(size, _TRIAL, 0.0)["seconds"])
+                if label not in best or seconds < best[label].estimate:
+                    best[label] = Entry(contender.worker, case, size, seconds)
+                    chosen[label] = contender, found
+            contender.worker.shed()
+        except EngineError as error:
+            contest.failed.append(f"{label} ({contender.configuration.detail}) on {case.name}: {error}")
+    contest.rows.extend(row for label, row in wrong.items() if label not in best)
+    for label, (contender, found) in chosen.items():
+        contest.rows.append(_row(contender, case, found) | {"batch_size": best[label].batch_size})
+    return [(chosen[label][0], entry) for label, entry in best.items()]
+
+
+def _sizes(configuration: Configuration, case: Case) -> list[int | None]:
+    """Batch sizes worth trying: those below the number of texts, and all texts at once if that is one of the sizes."""
+    if configuration.batch_sizes == (None,):
+        return [None]
+    count = len(case.lengths)
+    return [size for size in configuration.batch_sizes if size is not None and size < count] + [
+        min(count, max(size for size in configuration.batch_sizes if size is not None))
+    ]
+
+
+def _row(contender: _Contender, case: Case, found: dict[str, Any]) -> Row:
+    configuration = contender.configuration
+    return {
+        "contender": configuration.label,
+        "configuration": configuration.detail,
+        "precision": configuration.precision,
+        "ours": configuration.ours,
+        "case": case.name,
+        "metric": case.metric,
+        "texts": len(case.lengths),
+        "tokens": case.tokens,
+        "batch_size": None,
+        "parity": found,
+        "rounds": [],
+    }
+
+
+def _row_of(rows: Sequence[Row], contender: _Contender, entry: Entry) -> Row:
+    label = contender.configuration.label
+    return next(row for row in rows if row["contender"] == label and row["case"] == entry.case.name)
+
+
+def _finish(row: Row, entry: Entry) -> None:
+    row["rounds"] = entry.rounds
+    row["seconds"] = [round(seconds, 7) for seconds in entry.seconds]

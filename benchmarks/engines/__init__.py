@@ -1,0 +1,79 @@
+"""Engines, one a file. A module here is found by itself and holds:
+
+- `ENVIRONMENT`: the environment it runs in, "main" for that of strizh itself
+- `PACKAGES`: distributions whose versions stand beside its results
+- `configurations()`: the ways to run it that compete with the others
+- `open_engine(model, threads, **options) -> Engine`, called in the worker process; nothing heavy is imported before
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["fp32", "bf16", "int8"]
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is encoded in one call: token ids, int32 [length] each, or texts. One of the two is empty."""
+
+    ids: list[NDArray[np.int32]] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+
+
+class Engine(Protocol):
+    """An open model."""
+
+    def encode(self, batch: Batch, batch_size: int | None) -> Any:
+        """Vectors of the texts in their order, float32 [n, dim].
+
+        `batch_size` texts go into the engine at a time, neighbours in length; None leaves that to the engine.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One way to run an engine. Of several with the same label the fastest stands for the engine in each case."""
+
+    label: str
+    engine: str  # the module's name
+    precision: Precision
+    options: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # environment variables of its process
+    files: tuple[str, ...] = ()  # made before it is opened, see benchmarks/files
+    batch_sizes: tuple[int | None, ...] = BATCH_SIZES  # to choose from; (None,) for engines that batch by themselves
+    takes: tuple[Literal["ids", "strings"], ...] = ("ids",)
+    ours: bool = False
+    promise: str | None = None  # the recipe whose promise its vectors must keep
+    least_cosine: float = 0.0  # of a peer's vectors: below it is wired wrongly, and its speed means nothing
+
+    @property
+    def detail(self) -> str:
+        """What tells it from others of its label."""
+        return ", ".join(str(value) for value in self.options.values())
+
+
+def modules() -> Iterator[tuple[str, Any]]:
+    """Every engine's name and module."""
+    for info in pkgutil.iter_modules(__path__):
+        yield info.name, importlib.import_module(f"{__name__}.{info.name}")
+
+
+def find(patterns: list[str] | None) -> list[Configuration]:
+    """Configurations whose label matches one of the patterns ("openvino*", "strizh cpu-bf16"); all without patterns."""
+    found = [one for _, module in modules() for one in _of(module)()]
+    if not patterns:
+        return found
+    return [one for one in found if any(fnmatch(one.label, pattern) for pattern in patterns)]
+
+
+def _of(module: Any) -> Callable[[], list[Configuration]]:
+    return module.configurations  # type: ignore[no-any-return]

@@ -1,0 +1,53 @@
+"""ONNX Runtime with the OpenVINO plug-in provider (onnxruntime-ep-openvino), which computes in bfloat16 by default."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.engines import Batch, Configuration
+from benchmarks.engines.onnxruntime import OnnxRuntimeEngine
+from numpy.typing import NDArray
+
+ENVIRONMENT = "openvino"
+PACKAGES = ("onnxruntime", "onnxruntime-ep-openvino")
+_NAME = "OpenVINOExecutionProvider"  # its .AUTO devices must not be mixed in
+
+
+def configurations() -> list[Configuration]:
+    """Our portable file and torch's export."""
+    return [
+        Configuration(
+            "onnxruntime-openvino bf16",
+            "onnxruntime_openvino",
+            "bf16",
+            {"file": file},
+            files=(file,),
+            least_cosine=0.99,
+        )
+        for file in ("portable.onnx", "torch.onnx")
+    ]
+
+
+class PluginEngine(OnnxRuntimeEngine):
+    """The same session with another provider."""
+
+    def __init__(self, path: Path, threads: int, pad: int) -> None:
+        import onnxruntime
+        import onnxruntime_ep_openvino as plugin
+
+        onnxruntime.register_execution_provider_library(_NAME, plugin.get_library_path())
+        devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == _NAME]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_provider_for_devices(devices[:1], {"num_of_threads": str(threads)})
+        self._session = onnxruntime.InferenceSession(str(path), options)
+        self._pad = pad
+
+    def encode(self, batch: Batch, batch_size: int | None) -> NDArray[np.float32]:
+        """Sorted by length and padded."""
+        return super().encode(batch, batch_size)
+
+
+def open_engine(model: dict[str, Any], threads: int, file: str) -> PluginEngine:
+    """Open one of the model's files."""
+    return PluginEngine(Path(model["files"]) / file, threads, model["pad_token_id"])

@@ -1,0 +1,95 @@
+"""A model that is measured: a checkpoint folder, given or written from a geometry, and the files made of it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environments, files
+from benchmarks.geometries import GEOMETRIES, write_checkpoint
+from benchmarks.workers import Worker
+from benchmarks.workloads import Case, passage_lengths
+
+_CALIBRATION_TEXTS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`real`: its weights were trained, so that parity and quality mean something."""
+
+    name: str
+    checkpoint: Path
+    folder: Path
+    real: bool
+    config: dict[str, Any]
+
+    @property
+    def longest(self) -> int:
+        """Longest text in tokens."""
+        return int(self.config["max_position_embeddings"]) - (2 if self.config.get("model_type") != "bert" else 0)
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids are below it."""
+        return int(self.config["vocab_size"])
+
+    def describe(self) -> dict[str, Any]:
+        """What a worker is told, and what stands in the results."""
+        shape = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+        return {
+            "name": self.name,
+            "checkpoint": str(self.checkpoint),
+            "files": str(self.folder),
+            "real": self.real,
+            "pad_token_id": int(self.config.get("pad_token_id") or 0),
+            "shape": {key: self.config[key] for key in shape},
+        }
+
+    def ensure(self, name: str, threads: int) -> Path:
+        """Make one of the model's files if it is not there. Raises `EngineError`."""
+
+        def make(maker: str, environment: str, source: str | None, path: Path) -> None:
+            worker = Worker(environment, threads)
+            try:
+                worker.ask("make", maker=maker, model=self.describe(), source=source, path=str(path))
+            finally:
+                worker.close()
+
+        return files.ensure(name, self.folder, make)
+
+
+def find(name: str) -> Model:
+    """A geometry by name, or a checkpoint by its folder. Raises `FileNotFoundError`."""
+    home = environments.HOME / "models"
+    if name in GEOMETRIES:
+        folder = home / name
+        checkpoint = folder / "checkpoint"
+        if not (checkpoint / "config.json").exists():
+            write_checkpoint(checkpoint, GEOMETRIES[name])
+        return _model(name, checkpoint, folder, real=False)
+    checkpoint = Path(name).resolve()
+    if not (checkpoint / "config.json").is_file():
+        raise FileNotFoundError(f"{name} is neither one of {', '.join(GEOMETRIES)} nor a folder with config.json")
+    short = hashlib.sha256(str(checkpoint).encode()).hexdigest()[:8]
+    return _model(checkpoint.name, checkpoint, home / f"{checkpoint.name}-{short}", real=True)
+
+
+def _model(name: str, checkpoint: Path, folder: Path, *, real: bool) -> Model:
+    folder.mkdir(parents=True, exist_ok=True)
+    model = Model(name, checkpoint, folder, real, json.loads((checkpoint / "config.json").read_text(encoding="utf-8")))
+    (folder / "calibration.json").write_text(json.dumps(_calibration(model)))
+    return model
+
+
+def _calibration(model: Model) -> list[list[int]]:
+    """Token ids for quantisers that need some: strizh's own sentences where weights are real, else drawn ones."""
+    if not model.real:
+        lengths = tuple(min(length, 512) for length in passage_lengths(_CALIBRATION_TEXTS))
+        return [ids.tolist() for ids in Case("calibration", lengths, "tokens/s").token_ids(model.vocab_size)]
+    from strizh.export.parity import parity_texts
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model.checkpoint / "tokenizer.json"))
+    tokenizer.no_padding()
+    return [encoding.ids for encoding in tokenizer.encode_batch(parity_texts())]

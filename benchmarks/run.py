@@ -1,0 +1,60 @@
+"""Measure strizh beside its peers on this machine: `python benchmarks/run.py SUITE [--json OUT]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# The repository's root must not stay on the path: its folder `kernels` would be taken for the package of that name
+# that transformers looks for.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+import benchmarks  # noqa: E402, F401
+
+del sys.path[0]
+
+from benchmarks import results, suites  # noqa: E402
+from benchmarks.rounds import Method  # noqa: E402
+from benchmarks.suites import Settings  # noqa: E402
+from strizh.runtime.cores import usable_cores  # noqa: E402
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one suite, print its tables, write its JSON; 1 if a row misses its promise or failed."""
+    args = _parser().parse_args(argv)
+    suite = suites.load(args.suite)
+    settings = Settings(
+        models=tuple(args.models.split(",")) if args.models else suite.MODELS,
+        engines=tuple(args.engines.split(",")) if args.engines else (),
+        threads=args.threads,
+        method=Method(rounds=args.rounds, seconds=args.seconds, allow_noise=args.allow_noise),
+        texts=args.texts,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    result = suite.run(settings)
+    print("\n\n".join(result.pop("tables")))
+    if args.json:
+        results.write({"suite": args.suite, **result}, args.json)
+    for line in result["failures"]:
+        print(f"FAIL: {line}")
+    return 1 if result["failures"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    usual = Method()
+    lines = "\n".join(f"  {name}: {suites.load(name).HELP}" for name in suites.names())
+    parser.epilog = f"suites:\n{lines}"
+    parser.add_argument("suite", choices=suites.names())
+    parser.add_argument("--models", help="geometries and checkpoint folders, with commas between")
+    parser.add_argument("--engines", help='labels, with commas between and * for anything: "strizh*,openvino bf16"')
+    parser.add_argument("--texts", type=Path, help="folder of jsonl with real texts; ours without it")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
+    parser.add_argument("--rounds", type=int, default=usual.rounds)
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
+    parser.add_argument("--json", type=Path, help="write the result here")
+    parser.add_argument("--allow-noise", action="store_true", help="count rounds on a busy machine: to try the harness")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

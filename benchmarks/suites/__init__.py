@@ -1,0 +1,35 @@
+"""Suites, one a file: `HELP`, `MODELS` (the default ones) and `run(settings) -> result`.
+
+A result holds `tables` (text to print) and `failures` (lines; any makes the command exit with 1) beside its data.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rounds import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line said. `engines` are patterns of labels; `texts` is a folder of jsonl."""
+
+    models: tuple[str, ...]
+    engines: tuple[str, ...]
+    threads: int
+    method: Method
+    texts: Path | None
+    say: Callable[[str], None]
+
+
+def names() -> list[str]:
+    """Every suite."""
+    return sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+
+
+def load(name: str) -> Any:
+    """The module of a suite."""
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,66 @@
+"""A suite that is a contest on each model: what throughput and latency share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks import engines, goals, machine, models, tables
+from benchmarks.contest import Contest, hold
+from benchmarks.suites import Settings
+from benchmarks.summary import Row
+from benchmarks.workloads import Case
+
+
+def run_contests(
+    settings: Settings, cases: Sequence[Case], show: Callable[[Sequence[Row]], str] = tables.timings
+) -> dict[str, Any]:
+    """One contest a model; tables, goals and what is absent follow each other."""
+    result: dict[str, Any] = {
+        "machine": machine.describe(),
+        "method": asdict(settings.method),
+        "threads": settings.threads,
+        "versions": {},
+        "models": {},
+        "rows": [],
+        "goals": [],
+        "absent": [],
+        "failures": [],
+        "thrown_away": [],
+    }
+    configurations = engines.find(list(settings.engines))
+    blocks = []
+    for name in settings.models:
+        model = models.find(name)
+        contest = hold(model, cases, configurations, settings.threads, settings.method, settings.say)
+        judged = list(goals.judge(contest.rows, machine.kind(result["machine"])))
+        result["models"][name] = model.describe() | {"reference": contest.reference}
+        result["versions"] |= contest.versions
+        result["rows"] += contest.rows
+        result["goals"] += [{"model": name, **one} for one in judged]
+        result["absent"] += [f"{name}: {line}" for line in contest.absent]
+        result["thrown_away"] += [f"{name}: {line}" for line in contest.thrown_away]
+        result["failures"] += [f"{name}: {line}" for line in _failures(contest)]
+        blocks += _blocks(model, contest, show(contest.rows), judged)
+    return result | {"tables": [tables.heading(result), *blocks]}
+
+
+def _failures(contest: Contest) -> list[str]:
+    wrong = [row for row in contest.rows if row["parity"]["misses"]]
+    return [
+        f"{row['contender']} on {row['case']}: {'; '.join(row['parity']['misses'])}" for row in wrong
+    ] + contest.failed
+
+
+def _blocks(model: models.Model, contest: Contest, shown: str, judged: list[dict[str, Any]]) -> list[str]:
+    shape = model.describe()["shape"]
+    weights = "real weights" if model.real else "random weights"
+    title = (
+        f"## {model.name}: {shape['num_hidden_layers']} x {shape['hidden_size']}, "
+        f"{shape['num_attention_heads']} heads, {weights}; cosine to {contest.reference}"
+    )
+    blocks = [f"{title}\n\n{shown}"]
+    if judged:
+        blocks.append(tables.goals(judged))
+    if contest.absent:
+        blocks.append("not measured:\n" + "\n".join(f"- {line}" for line in contest.absent))
+    return blocks

@@ -1,0 +1,122 @@
+"""Results as text: aligned tables under the machine's header."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.summary import Row, cpu_seconds_per_1000_tokens, fastest, figures, joules_per_1000_tokens, quantile, value
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned, the first to the left and the others to the right."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+    texts = [
+        "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    return "\n".join(text.rstrip() for text in texts)
+
+
+def heading(result: dict[str, Any]) -> str:
+    """What stands above every table: the machine, the method, the versions, and what is not in the figures."""
+    method = result["method"]
+    lines = machine.header(result["machine"])
+    lines.append(" ".join(f"{name} {version}" for name, version in sorted(result["versions"].items())))
+    lines.append(
+        f"{result['threads']} threads for all; {method['rounds']} interleaved rounds, {method['seconds']} s a turn or one run, "
+        f"warm-up apart; every engine in its own process, stopped while others run"
+    )
+    lines.append("token ids in, vectors out: tokenization, loading and compiling are not in the figures")
+    if method["allow_noise"]:
+        lines.append("NOT FOR PUBLICATION: rounds on a machine that was not quiet were counted")
+    return "\n".join(lines)
+
+
+def timings(rows: Sequence[Row]) -> str:
+    """One table a case: figures with their range, parity beside speed."""
+    return "\n\n".join(_case(case, [row for row in rows if row["case"] == case]) for case in _cases(rows))
+
+
+def _case(case: str, rows: Sequence[Row]) -> str:
+    ours = fastest([row for row in rows if row["ours"]])
+    unit = rows[0]["metric"]
+    heads = (f"{case}, {rows[0]['tokens']} tokens", unit, "range", "of our best", "batch", "cosine min", "cpu-s/1k tokens")
+    timed = [row for row in rows if row["rounds"]]
+    lines = [_line(row, ours) for row in sorted(timed, key=lambda row: -_speed(row))]
+    lines += [(_name(row), _why_not(row), "", "", "", f"{row['parity']['cosine_min']:.6f}", "") for row in rows if not row["rounds"]]
+    return table(heads, lines)
+
+
+def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
+    found = figures(row)
+    relative = f"{_speed(row) / _speed(ours):.2f}" if ours else ""
+    energy = joules_per_1000_tokens(row)
+    return (
+        _name(row),
+        number(found["median"]),
+        f"{number(found['low'])}..{number(found['high'])}",
+        relative,
+        str(row["batch_size"] or "own"),
+        f"{row['parity']['cosine_min']:.6f}",
+        f"{cpu_seconds_per_1000_tokens(row):.3f}" + (f", {energy:.1f} J" if energy is not None else ""),
+    )
+
+
+def _name(row: Row) -> str:
+    """The contender with the file it ran, where several competed."""
+    return row["contender"] if row["ours"] else f"{row['contender']} ({row['configuration']})"
+
+
+def _why_not(row: Row) -> str:
+    return f"FAIL: {'; '.join(row['parity']['misses'])}" if row["parity"]["misses"] else "no quiet round"
+
+
+def latencies(rows: Sequence[Row]) -> str:
+    """One line a contender: p50, p95 and p99 of one text in ms, for each length."""
+    cases = _cases(rows)
+    lines = []
+    for contender in dict.fromkeys(row["contender"] for row in rows):
+        own = {row["case"]: row for row in rows if row["contender"] == contender}
+        lines.append((contender, *(_quantiles(own.get(case)) for case in cases)))
+    return table(("p50/p95/p99, ms", *cases), lines)
+
+
+def _quantiles(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    if not row["rounds"]:
+        return "FAIL" if row["parity"]["misses"] else "noisy"
+    return "/".join(number(value(row, quantile(row["seconds"], share))) for share in (0.5, 0.95, 0.99))
+
+
+def goals(judgements: Sequence[dict[str, Any]]) -> str:
+    """Where strizh stands beside what it asks of itself."""
+    heads = ("goal", "beside", "ratio", "range of rounds", "required", "aim", "")
+    lines = [
+        (
+            f"{one['ours']}, {one['case']}",
+            one["theirs"],
+            f"{one['ratio']:.2f}",
+            f"{one['low']:.2f}..{one['high']:.2f}",
+            "-" if one["required"] is None else f"{one['sense']} {one['required']:g}",
+            "-" if one["aim"] is None else f"{one['sense']} {one['aim']:g}",
+            one["verdict"],
+        )
+        for one in judgements
+    ]
+    return table(heads, lines)
+
+
+def number(figure: float) -> str:
+    """Three digits that count, thousands apart."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}" if figure >= 10 else f"{figure:.2f}"
+
+
+def _speed(row: Row) -> float:
+    found = figures(row)["median"]
+    return found if row["metric"] == "tokens/s" else 1 / found
+
+
+def _cases(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row["case"] for row in rows))

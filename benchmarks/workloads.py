@@ -1,0 +1,112 @@
+"""What is encoded: token ids and texts of our own, with fixed seeds, and lengths like those of real Russian passages."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Metric = Literal["tokens/s", "ms"]
+
+# Lengths in tokens at these shares of the passages that the design was measured on (XLM-R tokenizer): a mixed Russian
+# collection of 6187 fortunes, manual pages, handbook and encyclopedia paragraphs.
+_SHARES = (0.0, 0.5, 0.9, 0.99, 1.0)
+_TOKENS = (4, 31, 214, 1609, 3033)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Texts that are encoded in one call. `lengths` are tokens of each, special tokens included.
+
+    `metric` is what the case is about: throughput in real tokens (padding is not counted) or time in milliseconds.
+    """
+
+    name: str
+    lengths: tuple[int, ...]
+    metric: Metric
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens of the call."""
+        return sum(self.lengths)
+
+    def token_ids(self, vocab_size: int) -> list[Int32]:
+        """Ids of each text: ordinary ones, drawn alike for every engine, between the tokenizer's first and last token.
+
+        The layout is XLM-R's, which the geometries follow as well: 0 opens a text, 2 closes it, ids below 5 are special.
+        """
+        draw = _generator(self.name)
+        texts = [draw.integers(5, vocab_size, length, dtype=np.int32) for length in self.lengths]
+        for ids in texts:
+            ids[0], ids[-1] = 0, 2
+        return texts
+
+
+def ragged_lengths(count: int = 64, shortest: int = 4, longest: int = 512) -> tuple[int, ...]:
+    """Lognormal lengths in tokens: median 64, and two thirds of the texts within a factor e of it; then cut."""
+    drawn = np.exp(_generator("ragged").normal(np.log(64), 1.0, count))
+    return tuple(int(n) for n in np.clip(np.rint(drawn), shortest, longest))
+
+
+def passage_lengths(count: int) -> tuple[int, ...]:
+    """Lengths in tokens with the histogram of the passages: median 31, p90 214, p99 1609."""
+    shares = (np.arange(count) + 0.5) / count
+    lengths = np.exp(np.interp(shares, _SHARES, np.log(_TOKENS)))
+    return tuple(int(n) for n in _generator("passages").permutation(np.rint(lengths).astype(int)))
+
+
+def equal(count: int, length: int, metric: Metric = "tokens/s") -> Case:
+    """`count` texts of one length."""
+    return Case(f"{count}x{length}", (length,) * count, metric)
+
+
+def ragged() -> Case:
+    """64 texts of 4 to 512 tokens."""
+    return Case("ragged", ragged_lengths(), "tokens/s")
+
+
+def ragged_mean() -> Case:
+    """As many texts as `ragged`, all of its mean length: what mixed lengths are compared with."""
+    lengths = ragged_lengths()
+    return Case("ragged-mean", (round(sum(lengths) / len(lengths)),) * len(lengths), "tokens/s")
+
+
+def sentences(count: int, words: Sequence[int]) -> list[str]:
+    """Texts of our own with about `words[i % len(words)]` words each, Russian with some English between."""
+    draw = _generator(f"sentences {count}")
+    return [" ".join(_words(draw, words[i % len(words)])) for i in range(count)]
+
+
+def vocabulary() -> list[str]:
+    """Every word that `sentences` may hold, and the marks between them."""
+    return list(dict.fromkeys([*_RUSSIAN, *_ENGLISH, ".", ","]))
+
+
+def _words(draw: np.random.Generator, count: int) -> Iterator[str]:
+    for index in range(count):
+        stock = _ENGLISH if draw.random() < 0.1 else _RUSSIAN
+        word = stock[int(draw.integers(len(stock)))]
+        end = "." if index + 1 == count else "," if draw.random() < 0.1 else ""
+        yield (word.capitalize() if index == 0 else word) + end
+
+
+def _generator(name: str) -> np.random.Generator:
+    """A stream of its own for each name, so that adding a case changes no other."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+_RUSSIAN = (
+    "стриж летит над городом быстрее ветра и почти никогда не садится на землю потому что его лапы слишком слабы чтобы "
+    "взлететь с ровного места гнездо он строит под крышами старых домов из травинок и пуха которые ловит прямо в воздухе "
+    "каждую осень стая уходит на юг через степи пустыни и горы а весной возвращается к тем же окнам где выросли птенцы "
+    "учёные надели на птиц лёгкие датчики и увидели что десять месяцев подряд они проводят в полёте спят короткими "
+    "минутами на большой высоте пьют дождевые капли и ведут молодых за собой вычисление памяти скорости точности модели "
+    "предложение вопрос ответ документ перевод поиск таблица договор оплата заявка больница школа поезд расписание погода"
+).split()
+_ENGLISH = (
+    "the swift flies above old roofs and sleeps in the air while engines models vectors batches and tokens are measured "
+    "again on a quiet machine"
+).split()
