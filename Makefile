@@ -31,7 +31,7 @@ ruff: $(VENV)/.has-test
 	$(BIN)/ruff check .
 
 mypy: $(VENV)/.has-test $(VIEW)/__init__.py
-	$(BIN)/mypy -p strizh
+	$(BIN)/mypy -p strizh -p benchmarks
 
 clean:
 	rm -rf build bundles $(VENV) .mypy_cache .ruff_cache .hypothesis
@@ -52,4 +52,5 @@ $(VIEW)/__init__.py: runtime/facade.py
 	@ln -sfn ../../../export $(VIEW)/export
 	@ln -sfn ../../../runtime $(VIEW)/runtime
 	@ln -sfn ../../../kernels $(VIEW)/kernels
+	@ln -sfn ../../benchmarks $(VIEW)/../benchmarks
 	@cp $< $@

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks import engines, parity
 from benchmarks.engines import Configuration
 from benchmarks.models import Model
@@ -13,7 +15,6 @@ from benchmarks.rounds import Entry, Method, measure
 from benchmarks.summary import Row
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import Case
-from numpy.typing import NDArray
 
 Say = Callable[[str], None]
 _TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and only good for that
@@ -138,13 +139,13 @@ def _select(
 
 
 def _sizes(configuration: Configuration, case: Case) -> list[int | None]:
-    """Batch sizes worth trying: those below the number of texts, and all texts at once if that is one of the sizes."""
-    if configuration.batch_sizes == (None,):
+    """Batch sizes worth trying: those below the number of texts, and the first that takes them all."""
+    sizes = configuration.batch_sizes
+    if sizes == (None,):
         return [None]
     count = len(case.lengths)
-    return [size for size in configuration.batch_sizes if size is not None and size < count] + [
-        min(count, max(size for size in configuration.batch_sizes if size is not None))
-    ]
+    known = sorted(size for size in sizes if size is not None)
+    return [*(size for size in known if size < count), *([count] if known[-1] >= count else [])]
 
 
 def _row(contender: _Contender, case: Case, found: dict[str, Any]) -> Row:

@@ -111,7 +111,13 @@ def _write_tokenizer(folder: Path, max_length: int) -> None:
     )
     tokenizer.add_special_tokens(list(_SPECIAL))
     tokenizer.save(str(folder / "tokenizer.json"))
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    names = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
     names |= {"cls_token": "<s>", "sep_token": "</s>"}
     _write_json(folder / "special_tokens_map.json", names)
     limits = {"model_max_length": max_length, "tokenizer_class": "PreTrainedTokenizerFast"}

@@ -87,8 +87,9 @@ def _calibration(model: Model) -> list[list[int]]:
     if not model.real:
         lengths = tuple(min(length, 512) for length in passage_lengths(_CALIBRATION_TEXTS))
         return [ids.tolist() for ids in Case("calibration", lengths, "tokens/s").token_ids(model.vocab_size)]
-    from strizh.export.parity import parity_texts
     from tokenizers import Tokenizer
+
+    from strizh.export.parity import parity_texts
 
     tokenizer = Tokenizer.from_file(str(model.checkpoint / "tokenizer.json"))
     tokenizer.no_padding()

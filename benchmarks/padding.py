@@ -9,7 +9,9 @@ Int64 = NDArray[np.int64]
 Run = Callable[[Int64, Int64], NDArray[np.float32]]
 
 
-def encode_padded(run: Run, texts: Sequence[NDArray[np.int32]], batch_size: int | None, pad: int) -> NDArray[np.float32]:
+def encode_padded(
+    run: Run, texts: Sequence[NDArray[np.int32]], batch_size: int | None, pad: int
+) -> NDArray[np.float32]:
     """Vectors in the order of `texts` from `run(input_ids, attention_mask)`, each int64 [batch, sequence].
 
     Texts are sorted by length first, so that a batch holds neighbours and little padding.

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.engines import Configuration
 from benchmarks.models import Model
 from benchmarks.workers import EngineError, Worker
-from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 # What the vectors are compared with, in this order of trust.

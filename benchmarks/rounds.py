@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks import machine
 from benchmarks.quiet import Watch, spin
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import Case
-from numpy.typing import NDArray
 
 Say = Callable[[str], None]
 

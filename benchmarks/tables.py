@@ -4,18 +4,28 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.summary import Row, cpu_seconds_per_1000_tokens, fastest, figures, joules_per_1000_tokens, quantile, value
+from benchmarks.summary import (
+    Row,
+    cpu_seconds_per_1000_tokens,
+    fastest,
+    figures,
+    joules_per_1000_tokens,
+    quantile,
+    value,
+)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns aligned, the first to the left and the others to the right."""
     lines = [list(heads), *(list(row) for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
-    texts = [
-        "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    ]
-    return "\n".join(text.rstrip() for text in texts)
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = line
+    cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+    return "  ".join((first.ljust(widths[0]), *cells)).rstrip()
 
 
 def heading(result: dict[str, Any]) -> str:
@@ -41,10 +51,18 @@ def timings(rows: Sequence[Row]) -> str:
 def _case(case: str, rows: Sequence[Row]) -> str:
     ours = fastest([row for row in rows if row["ours"]])
     unit = rows[0]["metric"]
-    heads = (f"{case}, {rows[0]['tokens']} tokens", unit, "range", "of our best", "batch", "cosine min", "cpu-s/1k tokens")
+    heads = (
+        f"{case}, {rows[0]['tokens']} tokens",
+        unit,
+        "range",
+        "of our best",
+        "batch",
+        "cosine min",
+        "cpu-s/1k tokens",
+    )
     timed = [row for row in rows if row["rounds"]]
     lines = [_line(row, ours) for row in sorted(timed, key=lambda row: -_speed(row))]
-    lines += [(_name(row), _why_not(row), "", "", "", f"{row['parity']['cosine_min']:.6f}", "") for row in rows if not row["rounds"]]
+    lines += [_untimed(row) for row in rows if not row["rounds"]]
     return table(heads, lines)
 
 
@@ -61,6 +79,10 @@ def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
         f"{row['parity']['cosine_min']:.6f}",
         f"{cpu_seconds_per_1000_tokens(row):.3f}" + (f", {energy:.1f} J" if energy is not None else ""),
     )
+
+
+def _untimed(row: Row) -> tuple[str, ...]:
+    return _name(row), _why_not(row), "", "", "", f"{row['parity']['cosine_min']:.6f}", ""
 
 
 def _name(row: Row) -> str:

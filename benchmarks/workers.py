@@ -41,7 +41,9 @@ class Worker:
     def __init__(self, environment: str, threads: int, variables: Mapping[str, str] | None = None) -> None:
         python = environments.python(environment)
         if python is None:
-            raise EngineAbsent(f"environment {environment} is not installed: python benchmarks/install.py {environment}")
+            raise EngineAbsent(
+                f"environment {environment} is not installed: python benchmarks/install.py {environment}"
+            )
         given = {name: str(threads) for name in _THREAD_VARIABLES} | {"TOKENIZERS_PARALLELISM": "true"}
         self._python, self._variables = python, os.environ | given | dict(variables or {})
         self._log = environments.HOME / "workers.log"
@@ -97,7 +99,9 @@ class Worker:
             why = "ended by itself"
         if not line:
             self.close()
-            raise EngineError(f"the process {why} (status {process.returncode}); its last words are in {self._log.name}")
+            raise EngineError(
+                f"the process {why} (status {process.returncode}); its last words are in {self._log.name}"
+            )
         process.send_signal(signal.SIGSTOP)
         answer: dict[str, Any] = json.loads(line)
         if "absent" in answer:

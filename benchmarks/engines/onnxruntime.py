@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.engines import Batch, Configuration
-from benchmarks.padding import encode_padded
 from numpy.typing import NDArray
+
+from benchmarks.engines import Batch, Configuration, Precision
+from benchmarks.padding import encode_padded
 
 ENVIRONMENT = "main"
 PACKAGES = ("onnxruntime",)
@@ -14,14 +15,19 @@ PACKAGES = ("onnxruntime",)
 
 def configurations() -> list[Configuration]:
     """Our portable file and torch's export, each as it is and quantised."""
+    return [one for source in ("portable", "torch") for one in _of(source)]
+
+
+def _of(source: str) -> list[Configuration]:
     return [
-        Configuration(f"onnxruntime {precision}", "onnxruntime", precision, {"file": f}, files=(f,), least_cosine=least)
-        for source in ("portable", "torch")
-        for precision, f, least in (
-            ("fp32", f"{source}.onnx", 0.9999),
-            ("int8", f"{source}.dynamic_int8.onnx", 0.0),
-        )
+        _configuration("fp32", f"{source}.onnx", least_cosine=0.9999),
+        _configuration("int8", f"{source}.dynamic_int8.onnx", least_cosine=0.0),
     ]
+
+
+def _configuration(precision: Precision, file: str, least_cosine: float) -> Configuration:
+    label = f"onnxruntime {precision}"
+    return Configuration(label, "onnxruntime", precision, {"file": file}, files=(file,), least_cosine=least_cosine)
 
 
 class OnnxRuntimeEngine:

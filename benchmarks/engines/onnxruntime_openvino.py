@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from benchmarks.engines import Batch, Configuration
+from benchmarks.engines import Configuration
 from benchmarks.engines.onnxruntime import OnnxRuntimeEngine
-from numpy.typing import NDArray
 
 ENVIRONMENT = "openvino"
 PACKAGES = ("onnxruntime", "onnxruntime-ep-openvino")
@@ -37,15 +35,13 @@ class PluginEngine(OnnxRuntimeEngine):
 
         onnxruntime.register_execution_provider_library(_NAME, plugin.get_library_path())
         devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == _NAME]
+        if not devices:
+            raise RuntimeError("the OpenVINO plug-in offers no device on this machine: it takes Intel's only")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_provider_for_devices(devices[:1], {"num_of_threads": str(threads)})
         self._session = onnxruntime.InferenceSession(str(path), options)
         self._pad = pad
-
-    def encode(self, batch: Batch, batch_size: int | None) -> NDArray[np.float32]:
-        """Sorted by length and padded."""
-        return super().encode(batch, batch_size)
 
 
 def open_engine(model: dict[str, Any], threads: int, file: str) -> PluginEngine:

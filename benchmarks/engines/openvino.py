@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.engines import Batch, Configuration, Precision
 from benchmarks.padding import encode_padded
-from numpy.typing import NDArray
 
 ENVIRONMENT = "openvino"
 PACKAGES = ("openvino", "nncf")

@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.engines import Batch, Configuration
 from benchmarks.padding import encode_padded
-from numpy.typing import NDArray
 
 ENVIRONMENT = "main"
 PACKAGES = ("torch", "transformers")

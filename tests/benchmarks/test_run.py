@@ -1,0 +1,57 @@
+"""The command, end to end on the embedded checkpoint: quick, and its figures mean nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import results, run, suites
+from strizh.export import recipes
+
+CHECKPOINT = Path(__file__).resolve().parents[1] / "data" / "rope-e5-tiny-ru"
+QUICK = ("latency", "--models", str(CHECKPOINT), "--rounds", "1", "--seconds", "0.01", "--allow-noise")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("result") / "latency.json"
+    assert run.main([*QUICK, "--engines", "strizh portable-fp32,strizh ort-fp32,no such*", "--json", str(path)]) == 0
+    return results.read(path)
+
+
+def test_every_row_has_its_parity_and_its_rounds(result: dict[str, Any]) -> None:
+    rows = {(row["contender"], row["case"]): row for row in result["rows"]}
+    cases = ("1x8", "1x16", "1x64", "1x128", "1x512")  # longer ones than the model takes are left out
+    assert set(rows) == {(f"strizh {name}-fp32", case) for name in ("portable", "ort") for case in cases}
+    for row in rows.values():
+        assert row["parity"]["cosine_min"] >= 0.999999
+        assert len(row["rounds"]) == 1
+        assert row["rounds"][0]["least"] > 0
+
+
+def test_the_conditions_stand_with_the_figures(result: dict[str, Any]) -> None:
+    assert result["suite"] == "latency"
+    assert result["machine"]["commit"]
+    assert result["machine"]["cores"] >= 1
+    assert {"strizh", "onnxruntime"} <= set(result["versions"])
+    (model,) = result["models"].values()
+    assert model["real"] is True
+    assert model["reference"] == "torch fp32"
+
+
+def test_a_row_outside_its_promise_prints_fail_and_the_command_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = recipes.Promise(cosine_min=1.1, cosine_mean=1.1)
+    recipe = recipes.find_recipe("portable-fp32")
+    kept = {field: getattr(recipe, field) for field in ("name", "target", "precision", "file", "classifier")}
+    monkeypatch.setattr(recipes, "find_recipe", lambda name: recipes.Recipe(**kept, promise=broken))
+    assert run.main([*QUICK, "--engines", "strizh portable-fp32"]) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_every_suite_says_what_it_is() -> None:
+    for name in suites.names():
+        suite = suites.load(name)
+        assert suite.HELP
+        assert suite.MODELS
