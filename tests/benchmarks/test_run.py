@@ -42,7 +42,7 @@ def test_the_conditions_stand_with_the_figures(result: dict[str, Any]) -> None:
 def test_a_row_outside_its_promise_prints_fail_and_the_command_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = recipes.Promise(cosine_min=1.1, cosine_mean=1.1)
+    broken = recipes.Promise(cosine_min=1.0, cosine_mean=1.0, max_abs=-1.0)
     recipe = recipes.find_recipe("portable-fp32")
     kept = {field: getattr(recipe, field) for field in ("name", "target", "precision", "file", "classifier")}
     monkeypatch.setattr(recipes, "find_recipe", lambda name: recipes.Recipe(**kept, promise=broken))
