@@ -77,7 +77,8 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
-            raise BundleError(f"{MANIFEST} is wrong: {'; '.join(problems)}. Export the bundle again")
+            more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+            raise BundleError(f"{MANIFEST} is wrong: {'; '.join(problems[:8])}{more}. Export the bundle again")
 
     def to_json(self) -> str:
         """The text of `strizh.json`."""
@@ -97,7 +98,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield "variants is empty"
     for name, file in manifest.files.items():
         if problem := containment.problem_with(name):
-            yield f"the file name {name!r} {problem}"
+            yield f"the file name {name[:80]!r} {problem}"
         if file.size < 0 or not re.fullmatch("[0-9a-f]{64}", file.sha256):
             yield f"files[{name!r}] has no proper size and SHA-256"
     for name, variant in manifest.variants.items():
@@ -141,8 +142,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: str | PathLike[str]) -> Manifest:
     """Read and check `strizh.json`; raises `BundleError`. Does not open any other file."""
+    folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"'{folder}' is not a folder, expected a bundle written by `strizh export`")
     if not (folder / MANIFEST).exists():

@@ -2,8 +2,10 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+_ROOT = Path("/")
 
 
 def usable_cores() -> int:
@@ -11,64 +13,57 @@ def usable_cores() -> int:
 
     Two hyper-threads of a core share its multipliers, so they count once. A fractional quota is rounded up.
     """
-    cores = _physical_cores(_allowed_cpus())
-    quota = cpu_quota()
-    return max(1, min(cores, math.ceil(quota))) if quota else max(1, cores)
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    cores, quota = physical_cores(affinity), cpu_quota()
+    return max(1, cores if quota is None else min(cores, math.ceil(quota)))
 
 
-def cpu_quota(root: Path = Path("/")) -> float | None:
-    """CPU time per time that the control groups of this process allow (1.5 is one core and a half), or None."""
-    quotas = [*_quotas_v2(root), *_quotas_v1(root)]
-    return min(quotas) if quotas else None
-
-
-def _allowed_cpus() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))
-
-
-def _physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
+def physical_cores(cpus: Iterable[int], root: Path = _ROOT) -> int:
     """Distinct cores among these logical CPUs; each counts as a core where the system does not say."""
-    seen = set()
-    for cpu in cpus:
-        siblings = _read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        seen.add(siblings or f"cpu{cpu}")
-    return len(seen)
+    siblings = (_read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus)
+    return len(set(siblings))
 
 
-def _quotas_v2(root: Path) -> Iterable[float]:
+def cpu_quota(root: Path = _ROOT) -> float | None:
+    """CPU time per time that the control groups of this process allow (1.5 is one core and a half), or None."""
+    return min((*_quotas_v2(root), *_quotas_v1(root)), default=None)
+
+
+def _quotas_v2(root: Path) -> Iterator[float]:
     """`cpu.max` ("150000 100000" or "max 100000") of the process's group and all its parents."""
-    for group in _groups(root, lambda controllers: controllers == ""):
-        limit, _, period = _read(root / "sys/fs/cgroup" / group / "cpu.max").partition(" ")
-        if limit.isdigit() and period.isdigit() and int(period):
-            yield int(limit) / int(period)
+    for group in _groups(root, lambda controllers: not controllers):
+        yield from _ratio(*_read(root / "sys/fs/cgroup" / group / "cpu.max").partition(" ")[::2])
 
 
-def _quotas_v1(root: Path) -> Iterable[float]:
-    """`cpu.cfs_quota_us` / `cpu.cfs_period_us`; -1 means no limit."""
+def _quotas_v1(root: Path) -> Iterator[float]:
+    """`cpu.cfs_quota_us` and `cpu.cfs_period_us`; a quota of -1 means no limit."""
     for group in _groups(root, lambda controllers: "cpu" in controllers.split(",")):
         for mount in ("cpu", "cpu,cpuacct"):
             folder = root / "sys/fs/cgroup" / mount / group
-            quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
-            if quota.isdigit() and period.isdigit() and int(period):
-                yield int(quota) / int(period)
+            yield from _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
 
 
-def _groups(root: Path, wanted: "object") -> Iterable[Path]:
-    """Paths of the process's group in the chosen hierarchy and of its parents, relative to the mount."""
+def _ratio(quota: str, period: str) -> Iterator[float]:
+    if quota.isdigit() and period.isdigit() and int(period):
+        yield int(quota) / int(period)
+
+
+def _groups(root: Path, chosen: Callable[[str], bool]) -> Iterator[Path]:
+    """The process's group in the hierarchy whose controllers are `chosen`, and its parents, below the mount.
+
+    The mount itself is always among them: in a container it is the container's group, whatever the path says.
+    """
+    yield Path()
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if wanted(controllers):  # type: ignore[operator]
+        if chosen(controllers):
             group = Path(path.lstrip("/"))
-            yield group
-            yield from group.parents
-    yield Path()  # inside a container the path of the host is not visible, the mount's root is the container's group
+            yield from (group, *group.parents)
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return ""

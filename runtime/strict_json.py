@@ -5,6 +5,7 @@ Python's own parser takes `NaN`, lets the last of two equal keys win and dies of
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ T = TypeVar("T")
 def parse(text: str, what: str) -> Any:
     """Parse one JSON document; `what` names it in the `BundleError`."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         problem = "it is nested too deeply"
     except ValueError as error:
@@ -77,6 +78,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
     return result
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is beyond the range of numbers")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,0 +1,135 @@
+"""The manifest survives a round trip, and no field of it can be wrong."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strizh.runtime.bundle import FORMAT_VERSION, MANIFEST, Bundle, File, Manifest, Variant, read_manifest, sha256
+from strizh.runtime.errors import BundleError
+
+MakeBundle = Callable[..., Path]
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change `strizh.json` in place."""
+    path = folder / MANIFEST
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+def test_round_trip(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(
+        name="стриж",
+        license=None,
+        labels=("bird", "plane"),
+        warnings=("careful",),
+        parity={"portable-fp32": {"cosine": 0.999}},
+        prompts={"query": "запрос: ", "": "unnamed"},
+        default_prompt_name="query",
+    )
+    manifest = read_manifest(folder)
+    assert manifest.to_json() == (folder / MANIFEST).read_text(encoding="utf-8")
+    assert manifest == read_manifest(str(folder))
+    assert manifest.variants["portable-fp32"] == Variant("onnx/model.onnx", "portable", "fp32")
+    assert manifest.files["tokenizer.json"] == File.of(folder / "tokenizer.json")
+    assert manifest.prompts["query"] == "запрос: "
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("dimension", 0, "dimension is 0, expected a positive"),
+        ("max_length", 2**31, "max_length is 2147483648, expected a positive"),
+        ("default_prompt_name", "question", "'question' is not one of the prompts"),
+        ("variants", {}, "variants is empty"),
+        ("files", {}, "files lacks tokenizer.json"),
+        ("variants", {"a": Variant("onnx/other.onnx", "portable", "fp32")}, "needs 'onnx/other.onnx'"),
+        ("variants", {"a": Variant("onnx/model.onnx", "portable", "fp32", data=("w",))}, "needs 'w'"),
+        ("variants", {"a": Variant("onnx/model.onnx", "portable", "fp32", classifier="c")}, "but there are no labels"),
+    ],
+)
+def test_writer_and_reader_share_the_rules(make_bundle: MakeBundle, field: str, value: Any, message: str) -> None:
+    folder = make_bundle()
+    with pytest.raises(BundleError, match=message):
+        dataclasses.replace(read_manifest(folder), **{field: value})
+    plain = {name: dataclasses.asdict(item) for name, item in value.items()} if isinstance(value, dict) else value
+    edit(folder, lambda data: data.update({field: plain}))
+    with pytest.raises(BundleError, match=message):
+        read_manifest(folder)
+
+
+def test_every_problem_is_in_one_message(make_bundle: MakeBundle) -> None:
+    with pytest.raises(BundleError, match=r"dimension is -1.*; max_length is 0.*; variants is empty"):
+        dataclasses.replace(read_manifest(make_bundle()), dimension=-1, max_length=0, variants={})
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest)])
+def test_no_field_may_have_another_type(make_bundle: MakeBundle, field: str) -> None:
+    folder = make_bundle(labels=("bird",))
+    known = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))[field]
+    for wrong in (None, True, 1, 1.5, "text", [], [1], {"key": 1}, {"key": None}):
+        fits_by_type = type(wrong) is type(known) and wrong in ([], "text", 1)
+        nullable = wrong in (None, "text") and field in ("license", "default_prompt_name")
+        free = isinstance(wrong, dict) and field in ("spec", "parity")
+        if fits_by_type or nullable or free:
+            continue
+        edit(folder, lambda data, wrong=wrong: data.update({field: wrong}))
+        with pytest.raises(BundleError) as caught:
+            read_manifest(folder)
+        assert field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (
+            FORMAT_VERSION + 1,
+            f"has format {FORMAT_VERSION + 1}, this runtime reads 1 to {FORMAT_VERSION}. Upgrade strizh",
+        ),
+        (0, f"has format 0, this runtime reads 1 to {FORMAT_VERSION}. Export it again"),
+        ("1", "has no format_version"),
+        (True, "has no format_version"),
+        (None, "has no format_version"),
+    ],
+)
+def test_another_format_is_said_before_anything_else(make_bundle: MakeBundle, version: Any, message: str) -> None:
+    folder = edit(make_bundle(), lambda data: data.update(format_version=version, invention=1, files="none"))
+    with pytest.raises(BundleError, match=message):
+        read_manifest(folder)
+
+
+def test_unknown_and_missing_keys_are_named(make_bundle: MakeBundle) -> None:
+    folder = edit(make_bundle(), lambda data: [data.update(invention=1), data.pop("pooling")])
+    with pytest.raises(BundleError, match="unknown keys 'invention' and missing keys 'pooling'"):
+        read_manifest(folder)
+    folder = edit(make_bundle(), lambda data: data["variants"]["portable-fp32"].update(speed=9))
+    with pytest.raises(BundleError, match=r"variants\['portable-fp32'\] has unknown keys 'speed'"):
+        read_manifest(folder)
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is not a folder"):
+        read_manifest(tmp_path / "absent")
+    with pytest.raises(BundleError, match="holds no strizh.json"):
+        read_manifest(tmp_path)
+
+
+def test_files_are_checked_by_size_at_once_and_by_hash_on_demand(make_bundle: MakeBundle) -> None:
+    bundle = Bundle(make_bundle())
+    bundle.verify(bundle.manifest.files)
+    path = bundle.path("onnx/model.onnx")
+    original = path.read_bytes()
+    assert sha256(path) == bundle.manifest.files["onnx/model.onnx"].sha256
+    path.write_bytes(original[:-1])
+    with pytest.raises(BundleError, match=f"has {len(original) - 1} bytes, the manifest says {len(original)}"):
+        bundle.path("onnx/model.onnx")
+    path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    bundle.path("onnx/model.onnx")
+    with pytest.raises(BundleError, match="SHA-256 differs"):
+        bundle.verify(["tokenizer.json", "onnx/model.onnx"])

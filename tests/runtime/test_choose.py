@@ -1,0 +1,83 @@
+"""The variant that runs is the best for the machine, and the reason is said."""
+
+from dataclasses import replace
+
+import pytest
+
+from strizh.runtime.bundle import Variant
+from strizh.runtime.choose import CPU, CUDA, choose
+from strizh.runtime.errors import DeviceError, UsageError
+from strizh.runtime.host import Host
+
+PLAIN = Host(
+    machine="Linux x86_64",
+    cores=2,
+    operator_library=True,
+    instruction_set="avx512",
+    providers=(CPU,),
+    versions={},
+    problems=(),
+)
+BF16 = replace(PLAIN, instruction_set="avx512_bf16")
+AMX = replace(PLAIN, instruction_set="amx")
+BARE = replace(PLAIN, operator_library=False, instruction_set="")
+GPU = replace(AMX, providers=(CUDA, CPU))
+NAMES = ("portable-fp32", "portable-int8", "ort-fp32", "cpu-fp32", "cpu-bf16", "cpu-int8", "cuda-fp16", "tensorrt-fp16")
+
+
+def variants(*names: str) -> dict[str, Variant]:
+    return {name: Variant(f"{name}.onnx", *name.split("-")) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("host", "names", "wanted"),
+    [
+        (GPU, NAMES, "cuda-fp16"),
+        (AMX, NAMES, "cpu-bf16"),
+        (BF16, NAMES, "cpu-bf16"),
+        (PLAIN, NAMES, "cpu-fp32"),
+        (BARE, NAMES, "portable-fp32"),
+        (PLAIN, ("portable-fp32", "cpu-bf16"), "portable-fp32"),
+        (GPU, ("portable-fp32", "cpu-bf16"), "cpu-bf16"),
+        (PLAIN, ("ort-fp32", "portable-fp32"), "portable-fp32"),
+        (PLAIN, ("ort-fp32", "cpu-int8"), "ort-fp32"),
+    ],
+)
+def test_auto(host: Host, names: tuple[str, ...], wanted: str) -> None:
+    choice = choose(variants(*names), host)
+    assert choice.variant == wanted
+    assert choice.providers == ((CUDA, CPU) if wanted.startswith("cuda") else (CPU,))
+    assert set(choice.passed_over) == set(names) - {wanted}
+    assert all(choice.passed_over.values())
+    assert len(str(choice).splitlines()) == len(names)
+
+
+def test_reasons_are_the_machines() -> None:
+    reasons = choose(variants(*NAMES), PLAIN).passed_over
+    assert "no bf16 arithmetic (avx512)" in reasons["cpu-bf16"]
+    assert "CUDAExecutionProvider" in reasons["cuda-fp16"]
+    assert reasons["cpu-int8"] == reasons["portable-int8"] == "is chosen by name only"
+    assert reasons["portable-fp32"] == "comes after cpu-fp32 in the order of speed"
+    assert "operator library" in choose(variants(*NAMES), BARE).passed_over["cpu-fp32"]
+
+
+def test_by_name() -> None:
+    for name in ("portable-int8", "cpu-bf16", "cpu-int8", "ort-fp32"):  # slow is no reason to refuse
+        assert choose(variants(*NAMES), PLAIN, wanted=name).variant == name
+    with pytest.raises(DeviceError, match="variant cuda-fp16 needs CUDAExecutionProvider"):
+        choose(variants(*NAMES), PLAIN, wanted="cuda-fp16")
+    with pytest.raises(DeviceError, match="variant cpu-fp32 needs the operator library"):
+        choose(variants(*NAMES), BARE, wanted="cpu-fp32")
+    with pytest.raises(UsageError, match="this bundle has portable-fp32, cpu-fp32"):
+        choose(variants("portable-fp32", "cpu-fp32"), PLAIN, wanted="cpu-bf16")
+
+
+def test_nothing_takes_the_place_of_what_cannot_run() -> None:
+    with pytest.raises(DeviceError, match=r"cuda-fp16 needs .*; cpu-int8 is chosen by name only"):
+        choose(variants("cuda-fp16", "cpu-int8"), PLAIN)
+
+
+def test_providers_of_the_caller() -> None:
+    assert choose(variants("portable-fp32"), GPU, providers=[CUDA]).providers == (CUDA,)
+    with pytest.raises(DeviceError, match=f"execution provider {CUDA} is not here, this ONNX Runtime has {CPU}"):
+        choose(variants("portable-fp32"), PLAIN, providers=[CUDA, CPU])

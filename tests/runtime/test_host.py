@@ -1,0 +1,48 @@
+"""What is said about the machine is what it is."""
+
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+import strizh
+from strizh import kernels
+from strizh.runtime import host
+
+
+def test_probe_asks_the_machine() -> None:
+    machine = host.probe()
+    assert machine.cores >= 1
+    assert machine.providers == tuple(onnxruntime.get_available_providers())
+    assert machine.versions["onnxruntime"] == onnxruntime.__version__
+    assert machine.operator_library == (kernels.library_path() is not None)
+    assert machine.problems == ()
+
+
+def test_both_wheels_are_noticed_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, make_bundle: Callable[..., Path]
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "1.2.3")
+    (problem,) = host.probe().problems
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu" in problem
+    with pytest.warns(RuntimeWarning, match="both installed") as caught:
+        strizh.load(make_bundle()).close()
+    assert caught[0].filename == __file__
+
+
+def test_a_library_that_does_not_load_is_a_problem_and_no_crash(
+    monkeypatch: pytest.MonkeyPatch, make_bundle: Callable[..., Path]
+) -> None:
+    def broken() -> str:
+        raise OSError("wrong ELF class")
+
+    monkeypatch.setattr(kernels, "library_path", lambda: Path("lib"))
+    monkeypatch.setattr(kernels, "instruction_set", broken)
+    machine = host.probe()
+    assert not machine.operator_library
+    assert machine.problems == ("the operator library cannot be used: wrong ELF class",)
+    with warnings.catch_warnings(record=True), strizh.load(make_bundle()) as encoder:
+        assert encoder.variant == "portable-fp32"
