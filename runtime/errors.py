@@ -29,6 +29,17 @@ class UsageError(Error):
     """An argument is wrong: the message names the ones that are right."""
 
 
+class TextError(UsageError):
+    """One of the texts is wrong: the `index`-th, counted from 0, and `problem` says how."""
+
+    def __init__(self, index: int, problem: str) -> None:
+        super().__init__(index, problem)
+        self.index, self.problem = index, problem
+
+    def __str__(self) -> str:
+        return f"text {self.index} {self.problem}"
+
+
 class MissingExtra(Error):
     """An optional dependency is absent: the message is the command that installs it."""
 

@@ -49,37 +49,42 @@ class Pipeline:
 
         `texts` is read in the caller's thread and only one window ahead, so it may be endless.
         """
+
+        def tokenize(window: tuple[int, list[str]]) -> Tokenized:
+            first, members = window
+            return self.tokenizer.tokenize(members, prompt, overflow, first)
+
         windows = self._windows(texts)
         current = next(windows, None)
         upcoming = next(windows, None)
         if current is None:
             return
         if upcoming is None:  # a query should not pay for a thread
-            yield self._compute(self.tokenizer.tokenize(current, prompt, overflow))
+            yield self._compute(tokenize(current))
             return
         with ThreadPoolExecutor(1, "strizh-tokenizer") as worker:
-            ready = worker.submit(self.tokenizer.tokenize, current, prompt, overflow)
+            ready = worker.submit(tokenize, current)
             while upcoming is not None:
-                following = worker.submit(self.tokenizer.tokenize, upcoming, prompt, overflow)
+                following = worker.submit(tokenize, upcoming)
                 yield self._compute(ready.result())
                 ready, upcoming = following, next(windows, None)
             # ONNX Runtime keeps what its largest batch needed. After a long run it gives that back; after a short one
             # it keeps it, because asking the system for it again costs as much as a small batch.
             yield self._compute(ready.result(), give_back=True)
 
-    def _windows(self, texts: Iterable[str]) -> Iterator[list[str]]:
-        """Consecutive texts, cut by their characters: the tokens are not known yet."""
+    def _windows(self, texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+        """Consecutive texts with the number of those before, cut by their characters: the tokens are not known yet."""
         limit = _BATCHES_A_WINDOW * _CHARACTERS_A_TOKEN * self.max_batch_tokens
         window: list[str] = []
-        characters = 0
+        first = characters = 0
         for text in texts:
             window.append(text)
             characters += 16 + len(text) if isinstance(text, str) else 16  # others are refused by the tokenizer
             if characters >= limit:
-                yield window
-                window, characters = [], 0
+                yield first, window
+                first, window, characters = first + len(window), [], 0
         if window:
-            yield window
+            yield first, window
 
     def run(self, texts: PackedBatch, *, give_back: bool = False) -> Float32:
         """Vectors of tokenized texts in their order, float32 [n, width], in batches within the budget."""

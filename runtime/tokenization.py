@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as RustTokenizer
 
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.errors import BundleError, UsageError
+from strizh.runtime.errors import BundleError, TextError, UsageError
 
 Overflow = Literal["warn", "error", "split"]
 _CHUNK = 256  # texts tokenized at a time: the Rust objects of a token are 30 times larger than its id
@@ -48,11 +48,13 @@ class Tokenizer:
         except Exception as error:  # the Rust side raises bare Exception
             raise BundleError(f"{path.name} cannot be used: {_line(error)}. Export the bundle again") from None
 
-    def tokenize(self, texts: Sequence[str], prompt: str = "", overflow: Overflow = "warn") -> Tokenized:
+    def tokenize(
+        self, texts: Sequence[str], prompt: str = "", overflow: Overflow = "warn", first: int = 0
+    ) -> Tokenized:
         """Token ids of `prompt + text`, special tokens included, no row above `max_length`.
 
         `overflow`: "warn" keeps the first `max_length` tokens and counts, "split" gives every window of a long text
-        as a row of its own, "error" raises. `UsageError` for what is no text.
+        as a row of its own, "error" raises. `TextError` for what is no text, counted from `first`.
         """
         if overflow not in get_args(Overflow):
             raise UsageError(f"overflow is {overflow!r}, expected 'warn', 'error' or 'split'")
@@ -60,12 +62,12 @@ class Tokenizer:
         owner: list[int] = []
         truncated = dropped = 0
         for start in range(0, len(texts), _CHUNK):
-            for index, encoding in enumerate(self._encode(texts[start : start + _CHUNK], start, prompt), start):
+            for index, encoding in enumerate(self._encode(texts[start : start + _CHUNK], first + start, prompt), start):
                 windows = encoding.overflowing
                 if windows:
                     beyond = sum(len(window) - self._special for window in windows)
                     if overflow == "error":
-                        self._refuse_long(index, len(encoding) + beyond)
+                        self._refuse_long(first + index, len(encoding) + beyond)
                     truncated += 1
                     dropped += 0 if overflow == "split" else beyond
                 rows = [encoding, *windows] if overflow == "split" else [encoding]
@@ -79,35 +81,37 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str], start: int, prompt: str) -> list[Any]:
         for index, text in enumerate(texts, start):
             if not isinstance(text, str):
-                raise UsageError(
-                    f"text {index} is of type {type(text).__name__}, expected a string. Decode or convert it first"
-                )
+                kind = type(text).__name__
+                raise TextError(index, f"is of type {kind}, expected a string. Decode or convert it first")
         try:
             encodings: list[Any] = self._rust.encode_batch_fast(
                 [prompt + text for text in texts] if prompt else list(texts)
             )
         except TypeError:  # all that is left for the Rust side to refuse in a string
             for index, text in enumerate(texts, start):
-                _refuse_surrogates(text, f"text {index}")
-            _refuse_surrogates(prompt, "the prompt")
-            raise
+                if problem := _surrogates(text):
+                    raise TextError(index, problem) from None
+            raise UsageError(f"the prompt {_surrogates(prompt)}") from None
         return encodings
 
     def _refuse_long(self, index: int, tokens: int) -> None:
-        raise UsageError(
-            f"text {index} has {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
-            "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it"
+        raise TextError(
+            index,
+            f"has {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
+            "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it",
         )
 
 
-def _refuse_surrogates(text: str, what: str) -> None:
+def _surrogates(text: str) -> str:
+    """What is wrong with a string that is no Unicode text; empty if nothing is."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{what} holds the lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is no "
+        return (
+            f"holds the lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is no "
             "Unicode text. Replace it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-        ) from None
+        )
+    return ""
 
 
 def _line(error: BaseException) -> str:

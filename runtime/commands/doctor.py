@@ -40,71 +40,79 @@ def examine() -> dict[str, Any]:
         "extras": dict(_extras()),
     }
     try:
-        from strizh.runtime.host import probe
+        from strizh.runtime import choose, host
 
-        machine = probe()
+        machine = host.probe()
     except (ImportError, AttributeError) as error:  # AttributeError: half of one wheel over half of another
         cure = "Run: pip install --force-reinstall onnxruntime"
-        return found | {"system": "", "versions": {}, "providers": [], "problems": [f"onnxruntime: {error}. {cure}"]}
+        problems = [f"onnxruntime: {error}. {cure}"]
+        return found | {"system": "", "versions": {}, "providers": [], "auto": {}, "problems": problems}
     return found | {
         "system": machine.machine,
         "versions": machine.versions,
         "providers": list(machine.providers),
+        "auto": {"-".join(kind): choose.against(*kind, machine) for kind in choose.ORDER},
         "problems": list(machine.problems),
     }
 
 
 def _page(found: dict[str, Any]) -> Iterator[str]:
-    cores = found["cores"]
-    quota = f" (the control group allows {cores['quota']:g})" if cores["quota"] else ""
-    lacking = {extra: ", ".join(missing) for extra, missing in found["extras"].items() if missing}
     yield f"strizh {found['strizh']}"
     yield ""
-    yield f"system            {found['system']}"
-    yield f"processor         {found['processor']}"
-    yield f"instruction sets  {' '.join(found['instruction_sets']) or 'unknown'}"
-    yield f"cores             {cores['usable']} usable{quota}"
-    yield f"versions          {', '.join(f'{name} {version}' for name, version in found['versions'].items())}"
-    yield f"providers         {', '.join(found['providers']) or 'none'}"
-    yield f"kernels           {_kernels_line(found['kernels'])}"
-    yield f"extras            {', '.join(extra for extra in found['extras'] if extra not in lacking) or 'none'}"
-    for extra, missing in lacking.items():
-        yield f"                  {extra} lacks {missing}: {_TO_GPU if extra == 'gpu' else _install(extra)}"
-    if "choice" in found:
-        yield ""
-        yield f"{'would choose':<18}" + found["choice"].replace("\n", f"\n{'':18}")
+    for name, lines in _facts(found):
+        for line in lines or ["none"]:
+            yield f"{name:<18}{line}"
+            name = ""
     yield ""
     yield from (f"WRONG: {problem}" for problem in found["problems"])
     if not found["problems"]:
         yield "Nothing is wrong."
 
 
-def _kernels() -> dict[str, Any] | None:
-    """The operator library; what is wrong with one that is there but does not run is among the host's problems."""
+def _facts(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Each fact with its lines."""
+    quota = found["cores"]["quota"]
+    yield "system", [found["system"]]
+    yield "processor", [found["processor"]]
+    yield "instruction sets", [" ".join(found["instruction_sets"]) or "unknown"]
+    yield "cores", [f"{found['cores']['usable']} usable" + (f" (the control group allows {quota:g})" if quota else "")]
+    yield "versions", [f"{name} {version}" for name, version in found["versions"].items()]
+    yield "providers", found["providers"]
+    yield "kernels", [_kernels_line(found["kernels"])]
+    yield "extras", [f"{extra}: {_extra_line(extra, lacking)}" for extra, lacking in found["extras"].items()]
+    yield "auto takes", [", else ".join(name for name, why in found["auto"].items() if not why)] + [
+        f"not {name}: it {why}" for name, why in found["auto"].items() if why
+    ]
+    if "choice" in found:
+        yield "of this bundle", found["choice"].splitlines()
+
+
+def _kernels() -> dict[str, Any]:
+    """The operator library; why one that is there does not run is among the host's problems."""
     from strizh import kernels
 
     if not (path := kernels.library_path()):
-        return None
+        return {"path": None, "uses": None}
     try:
         return {"path": str(path), "uses": kernels.instruction_set(), "of": list(kernels.instruction_sets())}
-    except (OSError, ValueError) as error:
-        return {"path": str(path), "uses": None, "problem": str(error)}
+    except (OSError, ValueError):
+        return {"path": str(path), "uses": None}
 
 
-def _kernels_line(kernels: dict[str, Any] | None) -> str:
-    if kernels is None:
-        return "not built, so cpu-* variants cannot run; with a C++ compiler, run: pip install --force-reinstall strizh"
+def _kernels_line(kernels: dict[str, Any]) -> str:
+    if not kernels["path"]:
+        return "not built, so cpu-* variants cannot run: install a C++ compiler, then strizh again"
     if not kernels["uses"]:
-        return f"cannot be used: {kernels['problem']}"
+        return f"{kernels['path']} does not run here"
     return f"built, using {kernels['uses']} of {', '.join(kernels['of'])}"
 
 
-# strizh depends on the CPU wheel and both write the same files: the GPU wheel comes after it, and in its place.
-_TO_GPU = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-
-
-def _install(extra: str) -> str:
-    return f"pip install 'strizh[{extra}]'"
+def _extra_line(extra: str, lacking: list[str]) -> str:
+    if not lacking:
+        return "installed"
+    # strizh depends on the CPU wheel and both write the same files: the GPU wheel comes after it, and in its place.
+    install = f"pip install 'strizh[{extra}]'" if extra != "gpu" else "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+    return f"lacks {', '.join(lacking)}. Run: {install}"
 
 
 def _extras() -> Iterator[tuple[str, list[str]]]:

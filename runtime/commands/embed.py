@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from strizh.runtime.errors import BundleError
+from strizh.runtime.errors import BundleError, TextError, UsageError
 
 if TYPE_CHECKING:
     from strizh.runtime.encoder import Encoder
@@ -52,12 +52,15 @@ def run(args: argparse.Namespace) -> int:
     with load(args.bundle, variant=args.variant, threads=args.threads, **limits) as encoder:
         dimension = args.truncate_dim or encoder.dimension
         stage = Stage(Path(args.output), writer_for(args.output, dimension), _made_with(args, encoder), args.force)
-        if stage.progress.texts:
-            print(f"strizh: continuing after {stage.progress.texts:,} texts", file=sys.stderr)
+        before = stage.progress.texts
+        if before:
+            print(f"strizh: continuing after {before:,} texts", file=sys.stderr)
         try:
             if not stage.progress.complete:
                 _embed(encoder, source, stage, args)
             stage.publish()
+        except TextError as error:
+            raise UsageError(f"{source.name}: text {before + error.index + 1:,} {error.problem}") from None
         except KeyboardInterrupt:
             print(f"\nstrizh: {stage.progress.texts:,} texts are kept; the same command continues", file=sys.stderr)
             raise

@@ -12,7 +12,7 @@ import pytest
 
 import strizh
 from strizh.runtime.bundle import Variant
-from strizh.runtime.errors import TruncationWarning, UsageError
+from strizh.runtime.errors import TextError, TruncationWarning, UsageError
 
 MakeBundle = Callable[..., Path]
 
@@ -140,6 +140,8 @@ def test_truncation_is_counted_and_warned_of(encoder: strizh.Encoder, mean: Call
     np.testing.assert_allclose(vectors[1], mean(*LONG.split()[:10]), atol=1e-6)
     with pytest.raises(UsageError, match=r"text 1 has .* limit is 12"):
         encoder.encode(["стриж", LONG], overflow="error")
+    with pytest.raises(TextError, match=r"text 9000 has .* limit is 12"):  # windows later
+        encoder.encode([*["a" + " " * 90] * 9000, LONG], overflow="error")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (piece,) = encoder.encode_stream(["стриж", LONG])

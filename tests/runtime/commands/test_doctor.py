@@ -53,7 +53,7 @@ def test_a_missing_extra_is_shown_with_its_command(strizh, monkeypatch):
         return version(name)
 
     monkeypatch.setattr(metadata, "version", without_pyarrow)
-    assert "parquet lacks pyarrow: pip install 'strizh[parquet]'" in strizh("doctor")[1]
+    assert "parquet: lacks pyarrow. Run: pip install 'strizh[parquet]'" in strizh("doctor")[1]
 
 
 def test_a_broken_onnxruntime_is_a_problem_and_no_traceback(strizh, monkeypatch):

@@ -74,6 +74,15 @@ def test_a_real_bundle_gives_what_encode_gives(strizh, make_bundle, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
+def test_a_text_that_is_refused_is_named_by_its_number_in_the_file(strizh, make_bundle, tmp_path):
+    """Far behind the first window, and counted from 1 as lines are."""
+    path = tmp_path / "texts.txt"
+    path.write_text("a b c\n" * 300 + "a b c " * 10 + "\n", encoding="utf-8")
+    options = ["--overflow", "error", "--max-batch-tokens", 16]
+    status, _, err = strizh("embed", make_bundle(), path, "-o", tmp_path / "out.npy", *options)
+    assert status == 2 and "texts.txt: text 301 has" in err and err.count("\n") == 1
+
+
 def test_standard_input_is_a_text_a_line(fake_strizh, tmp_path):
     status, _, err = finished(fake_strizh("embed", "bundle", "-o", "out.npy", "--truncate-dim", 5), "раз\nдва\n")
     assert status == 0, err
