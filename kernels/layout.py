@@ -3,6 +3,8 @@
 Export writes them into the bundle, so that loading a model is a memory map and not a conversion.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -83,8 +85,8 @@ def pack_attention(
 
 
 def pack_attention_bias(
-    biases: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
-    sizes: tuple[int, int, int],
+    biases: Sequence[ArrayLike | None],
+    sizes: Sequence[int],
     *,
     head_size: int,
     rope_dim: int,

@@ -44,8 +44,8 @@ def choose(
         passed_over = dict.fromkeys((other for other in variants if other != name), f"is not {name}")
     else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
-    if obstacle := _obstacle(variants[name].target, host):
-        raise DeviceError(f"variant {name} {obstacle}. `strizh doctor` shows what runs here")
+    if problem := obstacle(variants[name].target, host):
+        raise DeviceError(f"variant {name} {problem}. `strizh doctor` shows what runs here")
     own = (CUDA, CPU) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
     return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
 
@@ -54,14 +54,14 @@ def against(target: str, precision: str, host: Host) -> str:
     """Why "auto" does not take a variant of this kind on this machine; empty if nothing speaks against it."""
     if (target, precision) not in ORDER:
         return _BY_NAME_ONLY
-    if obstacle := _obstacle(target, host):
-        return obstacle
+    if problem := obstacle(target, host):
+        return problem
     if (target, precision) == ("cpu", "bf16") and not any(word in host.instruction_set for word in ("amx", "bf16")):
         return f"is slower than float32 on this CPU, which has no bf16 arithmetic ({host.instruction_set})"
     return ""
 
 
-def _obstacle(target: str, host: Host) -> str:
+def obstacle(target: str, host: Host) -> str:
     """Why this machine cannot run a target at all; empty if it can."""
     if target in ("cuda", "tensorrt") and CUDA not in host.providers:
         return f"needs {CUDA}, which this ONNX Runtime does not offer"

@@ -61,8 +61,8 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     expected = baseline(texts) if baseline else None
     report: dict[str, dict[str, Any]] = {}
     for name in asked:
-        if not arguments.variants and (why := choose.obstacle(name, manifest.variants[name], machine)):
-            print(f"{name}: not checked, {why}")
+        if not arguments.variants and (why := choose.obstacle(manifest.variants[name].target, machine)):
+            print(f"{name}: not checked, it {why}")
             continue
         cells = grid(folder, name, texts, expected)
         prompts = check_prompts(folder, name, manifest)

@@ -111,8 +111,12 @@ def _extra_line(extra: str, lacking: list[str]) -> str:
     if not lacking:
         return "installed"
     # strizh depends on the CPU wheel and both write the same files: the GPU wheel comes after it, and in its place.
-    install = f"pip install 'strizh[{extra}]'" if extra != "gpu" else "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-    return f"lacks {', '.join(lacking)}. Run: {install}"
+    in_its_place = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+    return f"lacks {', '.join(lacking)}. Run: {in_its_place if extra == 'gpu' else _install(extra)}"
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'strizh[{extra}]'"
 
 
 def _extras() -> Iterator[tuple[str, list[str]]]:

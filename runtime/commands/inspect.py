@@ -57,11 +57,22 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {warning}" for warning in manifest["warnings"])
 
 
-def parity_table(parity: Mapping[str, Any]) -> Iterator[str]:
-    """One line a variant, one column a figure; a figure that no variant has takes no column."""
-    columns = dict.fromkeys(key for figures in parity.values() for key, value in figures.items() if value is not None)
+def parity_table(parity: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """One line a measurement, one column a figure; what has a figure for each length is in the manifest only."""
+    rows = dict(_measurements(parity))
+    columns = dict.fromkeys(key for figures in rows.values() for key, value in figures.items() if value is not None)
     heads = ["", *(column.replace("_", " ") for column in columns)]
-    return _table(heads, ([name, *(_plain(figures.get(key)) for key in columns)] for name, figures in parity.items()))
+    return _table(heads, ([name, *(_plain(figures.get(key)) for key in columns)] for name, figures in rows.items()))
+
+
+def _measurements(parity: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The export's own check of each variant, and beside it what strizh verify has added."""
+    for variant, figures in parity.items():
+        yield variant, {name: value for name, value in figures.items() if not isinstance(value, dict | list)}
+        for check, more in figures.items():
+            if isinstance(more, dict):
+                plain = {name: value for name, value in more.items() if not isinstance(value, dict | list)}
+                yield f"{variant}, {check}", plain
 
 
 def _architecture(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

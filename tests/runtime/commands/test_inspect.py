@@ -22,6 +22,14 @@ def test_a_person_finds_the_facts(strizh, make_bundle):
     assert "longer than it was trained for" in shown
 
 
+def test_what_verify_adds_has_a_line_of_its_own(strizh, make_bundle):
+    grid = {"against": "PyTorch", "cosine_min": 0.5, "cosine_by_length": {"1": 0.25}, "prompts": ["query"]}
+    _, shown, _ = strizh("inspect", make_bundle(parity={"portable-fp32": {**PARITY["portable-fp32"], "grid": grid}}))
+    line = next(line for line in shown.splitlines() if "portable-fp32, grid" in line)
+    assert "PyTorch" in line and "0.5000000" in line
+    assert "0.25" not in shown
+
+
 def test_the_architecture_is_read_from_the_spec(strizh, make_bundle):
     rope = {"theta": 10000.0, "dim": 4, "scaling": "dynamic", "factor": 2.0, "trained_positions": 512}
     spec = {
