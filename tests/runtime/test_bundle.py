@@ -116,7 +116,7 @@ def test_unknown_and_missing_keys_are_named(make_bundle: MakeBundle) -> None:
 def test_what_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a folder"):
         read_manifest(tmp_path / "absent")
-    with pytest.raises(BundleError, match="holds no strizh.json"):
+    with pytest.raises(BundleError, match=r"holds no strizh\.json"):
         read_manifest(tmp_path)
 
 
