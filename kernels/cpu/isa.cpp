@@ -15,6 +15,7 @@ namespace strizh {
 #if defined(__x86_64__)
 namespace avx512_bf16 { extern const Kernels kernels; }
 namespace avx512 { extern const Kernels kernels; }
+namespace avx2 { extern const Kernels kernels; }
 #endif
 namespace generic { extern const Kernels kernels; }
 
@@ -39,7 +40,9 @@ bool saves_state(unsigned mask) {
   return (low & mask) == mask;
 }
 
-constexpr unsigned kAvx512State = 0xe6;  // SSE, AVX, opmask, upper halves, upper sixteen
+constexpr unsigned kAvxState = 0x6, kAvx512State = 0xe6;  // SSE and AVX; and opmask, upper halves, upper sixteen
+
+bool runs_avx2() { return saves_state(kAvxState) && has(cpuid(1, 0).ecx, 12) && has(cpuid(7, 0).ebx, 5); }  // FMA, AVX2
 
 bool runs_avx512() {
   const unsigned ebx = cpuid(7, 0).ebx;
@@ -55,6 +58,7 @@ constexpr InstructionSet kInstructionSets[] = {
 #if defined(__x86_64__)
     {"avx512_bf16", runs_avx512_bf16, &avx512_bf16::kernels},
     {"avx512", runs_avx512, &avx512::kernels},
+    {"avx2", runs_avx2, &avx2::kernels},
 #endif
     {"generic", runs_always, &generic::kernels},
 };

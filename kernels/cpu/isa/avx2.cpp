@@ -1,0 +1,17 @@
+// AVX2 with FMA: float arithmetic on eight lanes; bf16 is storage only.
+#include <cstddef>
+#include <cstdint>
+#include <immintrin.h>
+
+#include "../kernels.h"
+
+namespace strizh::avx2 {
+
+#include "vector_avx2.h"
+#include "product_fma.h"
+#include "text.h"
+
+extern const Kernels kernels;
+const Kernels kernels = STRIZH_KERNELS("avx2");
+
+}  // namespace strizh::avx2
