@@ -169,6 +169,7 @@ class LayerRun {
     const size_t panels = shape_.head_panels();
     for (size_t unit = first_unit; unit < last_unit; unit++) {
       LinearCall call = linear_call(layer_.qkv, shape_.hidden_lines, b.input, b.rows, unit * panels, (unit + 1) * panels);
+      call.fetch_end = last_unit * panels;
       call.epilogue = Epilogue::store;
       call.out = head;
       call.out_stride = shape_.width;
@@ -272,7 +273,7 @@ class LayerRun {
 
   LinearCall linear_call(const StrizhLinear& weights, size_t lines, PackedRows a, size_t rows, size_t begin, size_t end) const {
     const Linear linear{shape_.precision, static_cast<const char*>(weights.panels), weights.bias, lines};
-    return {linear, a, rows, begin, end, Epilogue::store, Activation::identity, nullptr, 0, {nullptr, 0}};
+    return {linear, a, rows, begin, end, end, Epilogue::store, Activation::identity, nullptr, 0, {nullptr, 0}};
   }
 
   // Calls visit(text, position in it, row in the block, rows) for the texts that a block touches.

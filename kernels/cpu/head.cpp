@@ -69,7 +69,7 @@ void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
     run_team(threads(), [&](const Member& me) {
       const size_t begin = share(panels, me.index, me.count), end = share(panels, me.index + 1, me.count);
       isa.linear({{precision, static_cast<const char*>(d.weights.panels), d.weights.bias, lines}, {packed, stride}, count,
-                  begin, end, Epilogue::store, static_cast<Activation>(d.activation), sums + begin * kPanelColumns, padded(to),
+                  begin, end, end, Epilogue::store, static_cast<Activation>(d.activation), sums + begin * kPanelColumns, padded(to),
                   {nullptr, 0}});
     });
     for (size_t row = 0; row < count; row++)

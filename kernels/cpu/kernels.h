@@ -6,9 +6,10 @@
 //   2. defines the matrix product of one tile,
 //          template <Precision> void product_tile(size_t rows, const char* a, size_t a_stride, const char* b,
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
-//                                                 const char* next)
+//                                                 const char* next, const char* fetch_end)
 //      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines; `next` is
-//      the panel to prefetch, or null; and tile_edge(rows, tile), which cuts a block of rows into tiles,
+//      the panel to prefetch, or null, and what is read ahead ends before `fetch_end`; and tile_edge(rows, tile), which
+//      cuts a block of rows into tiles,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
 // whatever `rows` is: that is what makes a text's vector independent of its neighbours, bit for bit.
@@ -50,6 +51,7 @@ struct LinearCall {
   PackedRows a;
   size_t rows;
   size_t panel_begin, panel_end;
+  size_t fetch_end;  // panels up to here follow, in this call or in the caller's next ones: worth fetching ahead
   Epilogue epilogue;
   Activation activation;
   float* out;  // column 0 of panel_begin for `store`, of panel 0 for `add`

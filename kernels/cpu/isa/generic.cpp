@@ -14,7 +14,7 @@ static inline size_t tile_edge(size_t rows, size_t tile) { return tile * kTileRo
 
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                         size_t c_stride, bool accumulate, const char*) {
+                         size_t c_stride, bool accumulate, const char*, const char*) {
   for (size_t row = 0; row < rows; row++) {
     float* out = c + row * c_stride;
     if (!accumulate)

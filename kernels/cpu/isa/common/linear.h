@@ -45,6 +45,7 @@ template <Activation activation, Precision precision>
 static void linear_block(const LinearCall& call) {
   alignas(64) float sums[2 * kTileRows * kPanelColumns];
   const size_t lines = call.weights.lines, bytes = panel_bytes(lines);
+  const char* fetch_end = call.weights.panels + call.fetch_end * bytes;
   const size_t together = call.epilogue == Epilogue::gate ? 2 : 1;
   for (size_t panel = call.panel_begin; panel < call.panel_end; panel += together) {
     const char* b = call.weights.panels + panel * bytes;
@@ -52,10 +53,10 @@ static void linear_block(const LinearCall& call) {
       const size_t end = tile_edge(call.rows, tile + 1), rows = end - first;
       const char* a = call.a.data + first * kLineBytes;
       // The last tile of a panel fetches the next panel into the second-level cache, a step ahead of its use.
-      const bool last = end == call.rows && panel + together < call.panel_end;
+      const bool last = end == call.rows && panel + together < call.fetch_end;
       for (size_t i = 0; i < together; i++) {
         product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, sums + i * kTileRows * kPanelColumns,
-                                kPanelColumns, false, last ? b + (together + i) * bytes : nullptr);
+                                kPanelColumns, false, last ? b + (together + i) * bytes : nullptr, fetch_end);
       }
       epilogue<activation, precision>(call, sums, panel, first, rows);
       first = end;
