@@ -1,0 +1,141 @@
+"""Each operator of the CPU library beside what bounds it: the matrix instruction's ceiling, or reading memory."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks import ceiling, machine, tables
+from benchmarks.geometries import GEOMETRIES, Geometry
+from benchmarks.suites import Settings
+from strizh import kernels
+from strizh.kernels import native
+
+HELP = "each CPU operator beside its roofline (measured ceilings of the instructions, read bandwidth)"
+MODELS = ("mini", "e5-small", "base")
+
+_RAGGED = np.clip(np.random.default_rng(5).lognormal(4.2, 1.0, 64).astype(int), 4, 512).tolist()
+CASES = {
+    "1 x 16": [16],
+    "1 x 128": [128],
+    "16 x 128": [128] * 16,
+    "4 x 512": [512] * 4,
+    "64 ragged": _RAGGED,
+    "1 x 2048": [2048],
+}
+_HEADS = ("operator", "tokens", "ms", "GFLOP/s", "of ceiling", "GB/s", "of memory")
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """One table a model and precision. The layers are as many as the model's, so that weights come from memory."""
+    facts = machine.describe()
+    limits = ceiling.measure(facts["flags"], settings.threads)
+    kernels.set_threads(settings.threads)
+    rows: list[dict[str, Any]] = []
+    for model in settings.models:
+        for precision in ("fp32", "bf16"):
+            settings.say(f"{model} {precision}")
+            rows += _rows(model, GEOMETRIES[model], precision, settings, limits)
+    shown = [*_titles(facts, settings, limits), *_tables(rows)]
+    return {"machine": facts, "ceiling": limits, "rows": rows, "tables": ["\n".join(shown)], "failures": []}
+
+
+def _titles(facts: dict[str, Any], settings: Settings, limits: dict[str, float]) -> list[str]:
+    known = ", ".join(f"{name} {rate / 1e9:.0f} GOP/s" for name, rate in limits.items() if name != "memory")
+    return [
+        *machine.header(facts),
+        f"{settings.threads} threads, instruction set {kernels.instruction_set()}; median of turns of one pass",
+        f"ceilings, all cores: {known}; memory reads {limits['memory'] / 1e9:.0f} GB/s",
+        "GFLOP/s count the products of the model's own sizes, not what is padded; GB/s count weights and rows once",
+    ]
+
+
+def _tables(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for title in dict.fromkeys(row["title"] for row in rows):
+        lines = [_line(row) for row in rows if row["title"] == title]
+        yield f"\n{title}\n{tables.table(_HEADS, lines)}"
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    def share(name: str) -> str:
+        return f"{row[name]:.0%}" if row[name] is not None else ""
+
+    flops = f"{row['flops'] / row['seconds'] / 1e9:.0f}" if row["flops"] else ""
+    speed = f"{row['bytes'] / row['seconds'] / 1e9:.1f}"
+    return [
+        row["case"],
+        str(row["tokens"]),
+        f"{row['seconds'] * 1e3:.2f}",
+        flops,
+        share("of_ceiling"),
+        speed,
+        share("of_memory"),
+    ]
+
+
+def _rows(
+    model: str, geometry: Geometry, precision: str, settings: Settings, limits: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    layers = [_layer(geometry, precision, seed) for seed in range(geometry.layers)]
+    size, inner = geometry.hidden_size, geometry.intermediate_size
+    weights = geometry.layers * (4 * size * size + 2 * size * inner)
+    rng = np.random.default_rng(0)
+
+    def row(case: str, lengths: list[int], job: Callable[[], Any], flops: float, moved: float) -> dict[str, Any]:
+        seconds = _median(job, settings.method.seconds, settings.method.rounds)
+        top = limits.get(precision)
+        return {
+            "title": f"{model} {precision}", "case": case, "tokens": sum(lengths), "seconds": seconds, "flops": flops,
+            "bytes": moved, "of_ceiling": flops / seconds / top if flops and top else None,
+            "of_memory": moved / seconds / limits["memory"],
+        }  # fmt: skip
+
+    for case, lengths in CASES.items():
+        tokens, cu_seqlens = sum(lengths), np.cumsum([0, *lengths])
+        hidden = rng.standard_normal((tokens, size), dtype=np.float32)
+
+        def encode(hidden: Any = hidden, cu_seqlens: Any = cu_seqlens) -> None:
+            for layer in layers:
+                hidden = layer(hidden, cu_seqlens)
+
+        attention = sum(4 * length * length * size for length in lengths) * geometry.layers
+        flops = 2 * weights * tokens + attention
+        moved = weights * (4 if precision == "fp32" else 2) + geometry.layers * 8 * tokens * size
+        yield row(f"{geometry.layers} layers, {case}", lengths, encode, flops, moved)
+    tokens, cu_seqlens = sum(_RAGGED), np.cumsum([0, *_RAGGED])
+    hidden = rng.standard_normal((tokens, size), dtype=np.float32)
+    word, ids = np.zeros((32000, size), np.float32), rng.integers(0, 32000, tokens)
+    ones, zeros, rows = np.ones(size), np.zeros(size), 4 * tokens * size
+    yield row("embeddings", _RAGGED, lambda: native.embeddings(ids, cu_seqlens, word), 0, 2 * rows)
+    yield row("norm", _RAGGED, lambda: native.norm(hidden, ones, zeros, kind="layer_norm", eps=1e-12), 0, 2 * rows)
+    yield row("pooling, mean", _RAGGED, lambda: native.pool(hidden, cu_seqlens, "mean"), 0, rows)
+
+
+def _layer(geometry: Geometry, precision: str, seed: int) -> native.EncoderLayer:
+    rng = np.random.default_rng(seed)
+    size, inner, head_size = geometry.hidden_size, geometry.intermediate_size, geometry.hidden_size // geometry.heads
+    shapes = {f"attention.{name}": (size, size) for name in "qkvo"} | {
+        "mlp.up": (inner, size),
+        "mlp.down": (size, inner),
+    }
+    weights: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        weights[f"{name}.weight"] = rng.standard_normal(shape, dtype=np.float32) * 0.5 / np.sqrt(shape[1])
+        weights[f"{name}.bias"] = np.zeros(shape[0], np.float32)
+    weights |= {f"{name}.norm.weight": np.ones(size) for name in ("attention", "mlp")}
+    return native.EncoderLayer(
+        weights, head_size=head_size, activation="gelu", attention_scale=head_size**-0.5, norm_kind="layer_norm",
+        norm_eps=1e-12, rope={"theta": 10000.0, "dim": head_size}, precision=precision,
+    )  # fmt: skip
+
+
+def _median(job: Callable[[], Any], seconds: float, rounds: int) -> float:
+    job()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < rounds or time.perf_counter() < end:
+        start = time.perf_counter()
+        job()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
