@@ -15,6 +15,7 @@ from strizh.runtime.vectors import Float32, mean_of_windows
 # lengths); 4 characters a token is a usual figure, and a wrong one only makes windows smaller or larger.
 _BATCHES_A_WINDOW = 16
 _CHARACTERS_A_TOKEN = 4
+_LONG = 8  # batches after which giving memory back does not show in the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Pipeline:
         if current is None:
             return
         if upcoming is None:  # a query should not pay for a thread
-            yield self._compute(tokenize(current))
+            yield self._compute(tokenize(current), last=True)
             return
         with ThreadPoolExecutor(1, "strizh-tokenizer") as worker:
             ready = worker.submit(tokenize, current)
@@ -68,9 +69,7 @@ class Pipeline:
                 following = worker.submit(tokenize, upcoming)
                 yield self._compute(ready.result())
                 ready, upcoming = following, next(windows, None)
-            # ONNX Runtime keeps what its largest batch needed. After a long run it gives that back; after a short one
-            # it keeps it, because asking the system for it again costs as much as a small batch.
-            yield self._compute(ready.result(), give_back=True)
+            yield self._compute(ready.result(), last=True, long=True)
 
     def _windows(self, texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         """Consecutive texts with the number of those before, cut by their characters: the tokens are not known yet."""
@@ -96,9 +95,18 @@ class Pipeline:
             vectors[rows] = self.session.run(texts.take(rows), give_back=give_back and last)
         return vectors
 
-    def _compute(self, window: Tokenized, *, give_back: bool = False) -> Encoded:
+    def _compute(self, window: Tokenized, *, last: bool = False, long: bool = False) -> Encoded:
+        """Vectors of one window; with the `last` one of a `long` stream, ONNX Runtime gives its memory back.
+
+        It keeps what its largest batch needed. A short stream leaves it that, because asking the system for it again
+        costs as much as a small batch.
+        """
         lengths = window.rows.lengths
-        vectors = self.run(window.rows, give_back=give_back)
+        vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
+        batches = list(Budget(self.max_batch_tokens, self.session.padded, self.session.enough).cut(lengths))
+        give_back = last and (long or len(batches) >= _LONG)
+        for number, rows in enumerate(batches, 1):
+            vectors[rows] = self.session.run(window.rows.take(rows), give_back=give_back and number == len(batches))
         if len(lengths) > window.texts:
             vectors = mean_of_windows(vectors, lengths, window.owner, window.texts)
         return Encoded(vectors, len(window.rows.input_ids), window.truncated, window.dropped)

@@ -12,7 +12,7 @@ from strizh.runtime.sessions.session import Session
 
 # ONNX Runtime's CPU kernels are as quick a token on 1,000 as on 8,000 of them (texts of 16 to 512 tokens, within the
 # noise of 10 %), while padding and memory grow with the batch.
-_ENOUGH_ON_CPU = 2048
+ENOUGH_ON_CPU = 2048
 
 
 class PaddedSession(Session):
@@ -23,7 +23,7 @@ class PaddedSession(Session):
 
     def __init__(self, session: onnxruntime.InferenceSession, *, pad_token_id: int, **names: Any) -> None:
         super().__init__(session, **names)
-        self.enough = _ENOUGH_ON_CPU if session.get_providers() == ["CPUExecutionProvider"] else None
+        self.enough = ENOUGH_ON_CPU if session.get_providers() == ["CPUExecutionProvider"] else None
         self._pad_token_id = pad_token_id
         self._buffers = np.empty((2, 0), np.int64)
 

@@ -1,0 +1,105 @@
+"""The embedded checkpoint, exported for every target that this machine runs: real texts through real graphs."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import strizh
+from strizh import kernels
+from strizh.export import export_model
+from strizh.runtime.errors import TruncationWarning
+
+CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
+PADDED = ("portable-fp32", "ort-fp32")
+PACKED = ("cpu-fp32", "cpu-bf16") if kernels.library_path() else ()
+TEXTS = [
+    "Стриж спит на лету, не снижаясь к земле.",
+    "A swift sleeps on the wing and never lands to rest.",
+    "Да",
+    "",
+    "   ",
+    "Сколько стоит проезд до аэропорта?",
+    "How much is the ride to the airport, if we leave before six in the morning and take two large suitcases?",
+    "a\0b",
+    "Птица улетела на юг. " * 12,
+]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "rope-e5-tiny-ru"
+    export_model(CHECKPOINT, folder, variants=[*PADDED, *PACKED], verify=False)
+    return folder
+
+
+@pytest.fixture(params=[*PADDED, *PACKED])
+def encoder(request: pytest.FixtureRequest, exported: Path) -> strizh.Encoder:
+    return strizh.load(exported, request.param)
+
+
+def test_variants_agree(exported: Path, encoder: strizh.Encoder) -> None:
+    with strizh.load(exported, "portable-fp32") as portable:
+        cosines = (portable.encode(TEXTS) * encoder.encode(TEXTS)).sum(axis=1)
+    # bf16 has 8 bits: each of 4 layers adds about 2^-9 of relative error, and a cosine loses half of its square.
+    assert cosines.min() >= (1 - (4 * 2**-9) ** 2 / 2 * 4 if encoder.variant.endswith("bf16") else 1 - 1e-6)
+
+
+def test_a_text_alone_is_the_same_text_in_any_batch(encoder: strizh.Encoder) -> None:
+    alone = np.stack([encoder.encode(text) for text in TEXTS])
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(TEXTS)), 5))
+    together = encoder.encode([TEXTS[number] for number in order])
+    if encoder.variant in PACKED:
+        np.testing.assert_array_equal(together, alone[order])
+    else:  # the shapes of the products differ, and with them the order of the sums
+        np.testing.assert_allclose(together, alone[order], atol=2e-5)
+
+
+def test_the_default_prompt_is_the_checkpoints(encoder: strizh.Encoder) -> None:
+    texts = TEXTS[:3]
+    np.testing.assert_array_equal(encoder.encode(texts), encoder.encode(texts, prompt_name="query"))
+    np.testing.assert_array_equal(
+        encoder.encode(texts, prompt_name="passage"), encoder.encode([f"passage: {text}" for text in texts], prompt="")
+    )
+
+
+def test_long_texts(encoder: strizh.Encoder) -> None:
+    long = "Стриж летит над рекой. " * 400
+    with pytest.warns(TruncationWarning, match="1 of 2 texts are longer than 512 tokens"):
+        cut = encoder.encode([long, "Да"])
+    rows = encoder.tokenize([long], overflow="split")
+    windows = [rows.input_ids[start:end] for start, end in pairwise(rows.cu_seqlens)]
+    assert [len(window) for window in windows[:-1]] == [512] * (len(windows) - 1)
+    split = encoder.encode(long, overflow="split")
+    assert np.linalg.norm(split) == pytest.approx(1, abs=1e-6)
+    assert cut[0] @ split > 0.9
+
+
+def test_a_fresh_process_needs_only_the_runtime(exported: Path, encoder: strizh.Encoder, tmp_path: Path) -> None:
+    script = """
+import sys
+import numpy as np
+import strizh
+vectors = strizh.load(sys.argv[1], sys.argv[2]).encode(["Стриж", "the swift"])
+np.save(sys.argv[3], vectors)
+extra = {"torch", "transformers", "onnx", "safetensors", "strizh.export", "export", "runtime", "kernels"} & set(sys.modules)
+sys.exit(f"imported {extra}" if extra else 0)
+"""
+    command = [sys.executable, "-P", "-c", script, str(exported), encoder.variant, str(tmp_path / "vectors.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), encoder.encode(["Стриж", "the swift"]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+def test_a_forked_child_encodes(encoder: strizh.Encoder) -> None:
+    wanted = encoder.encode(TEXTS)
+    if (child := os.fork()) == 0:
+        same = np.array_equal(encoder.encode(TEXTS), wanted)
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    np.testing.assert_array_equal(encoder.encode(TEXTS), wanted)
