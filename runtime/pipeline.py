@@ -15,7 +15,7 @@ from strizh.runtime.vectors import Float32, mean_of_windows
 # lengths); 4 characters a token is a usual figure, and a wrong one only makes windows smaller or larger.
 _BATCHES_A_WINDOW = 16
 _CHARACTERS_A_TOKEN = 4
-_LONG = 8  # batches after which giving memory back does not show in the time
+_LONG = 2  # full batches after which giving memory back does not show in the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,9 @@ class Pipeline:
         It keeps what its largest batch needed. A short stream leaves it that, because asking the system for it again
         costs as much as a small batch.
         """
-        lengths = window.rows.lengths
-        vectors = np.zeros((len(lengths), self.width), np.float32)  # a text without a token keeps the zeros
-        batches = list(Budget(self.max_batch_tokens, self.session.padded, self.session.enough).cut(lengths))
-        give_back = last and (long or len(batches) >= _LONG)
-        for number, rows in enumerate(batches, 1):
-            vectors[rows] = self.session.run(window.rows.take(rows), give_back=give_back and number == len(batches))
-        if len(lengths) > window.texts:
-            vectors = mean_of_windows(vectors, lengths, window.owner, window.texts)
-        return Encoded(vectors, len(window.rows.input_ids), window.truncated, window.dropped)
+        tokens = len(window.rows.input_ids)
+        long = long or tokens >= _LONG * self.max_batch_tokens
+        vectors = self.run(window.rows, give_back=last and long)
+        if len(vectors) > window.texts:
+            vectors = mean_of_windows(vectors, window.rows.lengths, window.owner, window.texts)
+        return Encoded(vectors, tokens, window.truncated, window.dropped)
