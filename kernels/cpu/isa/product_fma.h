@@ -97,7 +97,7 @@ static inline void spread_panel(const char* from, size_t lines, float* to) {
 
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                         size_t c_stride, bool accumulate, const char* next) {
+                         size_t c_stride, bool accumulate, const char* next, const char*) {
   constexpr size_t step = kBlockLines / elements_per_group(precision);
   for (size_t line = 0; line < lines; line += step, a += step * a_stride, b += panel_bytes(step)) {
     const size_t count = lines - line < step ? lines - line : step;
