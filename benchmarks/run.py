@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         threads=args.threads,
         method=Method(rounds=args.rounds, seconds=args.seconds, allow_noise=args.allow_noise),
         texts=args.texts,
+        batches=args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     result = suite.run(settings)
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
+    parser.add_argument("--batches", type=int, default=10_000, help="of the memory suite (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--allow-noise", action="store_true", help="count rounds on a busy machine: to try the harness")
     return parser

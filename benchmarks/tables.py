@@ -28,19 +28,24 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join((first.ljust(widths[0]), *cells)).rstrip()
 
 
-def heading(result: dict[str, Any]) -> str:
-    """What stands above every table: the machine, the method, the versions, and what is not in the figures."""
+ROUNDS = (
+    "token ids in, vectors out; tokenization, loading and compiling are not in the figures",
+    "every engine in its own process, stopped while others run; a warm-up before each turn",
+)
+
+
+def heading(result: dict[str, Any], *notes: str) -> str:
+    """What stands above every table: the machine, the versions, how it was measured, and what is not in the figures."""
     method = result["method"]
     lines = machine.header(result["machine"])
     lines.append(" ".join(f"{name} {version}" for name, version in sorted(result["versions"].items())))
     lines.append(
-        f"{result['threads']} threads for all; {method['rounds']} interleaved rounds, {method['seconds']} s a turn or one run, "
-        f"warm-up apart; every engine in its own process, stopped while others run"
+        f"{result['threads']} threads for all, {method['rounds']} interleaved rounds, {method['seconds']} s a turn"
     )
-    lines.append("token ids in, vectors out: tokenization, loading and compiling are not in the figures")
+    lines += notes
     if method["allow_noise"]:
         lines.append("NOT FOR PUBLICATION: rounds on a machine that was not quiet were counted")
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 def timings(rows: Sequence[Row]) -> str:
@@ -128,6 +133,11 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
         for one in judgements
     ]
     return table(heads, lines)
+
+
+def absent(result: dict[str, Any]) -> list[str]:
+    """What was not measured, and why; nothing if all was."""
+    return ["not measured:\n" + "\n".join(f"- {line}" for line in result["absent"])] if result["absent"] else []
 
 
 def number(figure: float) -> str:

@@ -24,6 +24,7 @@ del sys.path[0]
 import numpy as np  # noqa: E402
 
 from benchmarks.engines import Batch, Engine  # noqa: E402
+from benchmarks.installed import installed_bytes  # noqa: E402
 
 _MAX_REPEATS = 400
 
@@ -44,6 +45,31 @@ class Worker:
             "seconds": time.perf_counter() - started,
             "versions": {name: metadata.version(name) for name in module.PACKAGES},
         }
+
+    def floor(self, engine: str, tokenizer: str) -> dict[str, Any]:
+        """Import what the engine needs and load the tokenizer: what is there before any model is."""
+        module = importlib.import_module(f"benchmarks.engines.{engine}")
+        for name in module.IMPORTS:
+            importlib.import_module(name)
+        from tokenizers import Tokenizer
+
+        self.tokenizer = Tokenizer.from_file(tokenizer)
+        return self.memory()
+
+    def churn(self, lengths: list[list[int]], samples: int) -> dict[str, Any]:
+        """Encode batches of these lengths, one after the other; resident bytes after each of `samples` equal parts."""
+        resident = []
+        assert self.engine is not None
+        for number, row in enumerate(lengths, 1):
+            ids = [np.arange(number, number + length, dtype=np.int32) % 900 + 5 for length in row]
+            self.engine.encode(Batch(ids), len(ids))
+            if number % max(1, len(lengths) // samples) == 0:
+                resident.append(self.memory()["resident"])
+        return {"resident": resident}
+
+    def installed(self, packages: list[str]) -> dict[str, Any]:
+        """Bytes on disk of distributions and of all that they require, each counted once."""
+        return {"bytes": installed_bytes(packages)}
 
     def make(self, maker: str, model: dict[str, Any], source: str | None, path: str) -> dict[str, Any]:
         """Make a file that engines need."""

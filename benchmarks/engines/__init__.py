@@ -2,6 +2,8 @@
 
 - `ENVIRONMENT`: the environment it runs in, "main" for that of strizh itself
 - `PACKAGES`: distributions whose versions stand beside its results
+- `RUNS_WITH`: distributions that are enough to run it
+- `IMPORTS`: what its users import, a floor of time and memory that is not the model's
 - `configurations()`: the ways to run it that compete with the others
 - `open_engine(model, threads, **options) -> Engine`, called in the worker process; nothing heavy is imported before
 """

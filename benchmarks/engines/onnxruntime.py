@@ -11,6 +11,8 @@ from benchmarks.padding import encode_padded
 
 ENVIRONMENT = "main"
 PACKAGES = ("onnxruntime",)
+RUNS_WITH = ("onnxruntime", "tokenizers")
+IMPORTS = ("onnxruntime",)
 
 
 def configurations() -> list[Configuration]:

@@ -8,6 +8,8 @@ from benchmarks.engines.onnxruntime import OnnxRuntimeEngine
 
 ENVIRONMENT = "openvino"
 PACKAGES = ("onnxruntime", "onnxruntime-ep-openvino")
+RUNS_WITH = ("onnxruntime", "onnxruntime-ep-openvino", "tokenizers")
+IMPORTS = ("onnxruntime", "onnxruntime_ep_openvino")
 _NAME = "OpenVINOExecutionProvider"  # its .AUTO devices must not be mixed in
 
 

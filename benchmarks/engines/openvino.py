@@ -11,6 +11,8 @@ from benchmarks.padding import encode_padded
 
 ENVIRONMENT = "openvino"
 PACKAGES = ("openvino", "nncf")
+RUNS_WITH = ("openvino", "tokenizers")
+IMPORTS = ("openvino",)
 
 
 def configurations() -> list[Configuration]:

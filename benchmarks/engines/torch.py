@@ -10,6 +10,8 @@ from benchmarks.padding import encode_padded
 
 ENVIRONMENT = "main"
 PACKAGES = ("torch", "transformers")
+RUNS_WITH = ("torch", "transformers")
+IMPORTS = ("torch", "transformers", "strizh.export.trace")
 
 
 def configurations() -> list[Configuration]:

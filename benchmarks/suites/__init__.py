@@ -6,10 +6,11 @@ A result holds `tables` (text to print) and `failures` (lines; any makes the com
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.rounds import Method
 
 
@@ -22,7 +23,23 @@ class Settings:
     threads: int
     method: Method
     texts: Path | None
+    batches: int  # of the memory suite
     say: Callable[[str], None]
+
+
+def blank(settings: Settings) -> dict[str, Any]:
+    """A result with its conditions and nothing measured yet."""
+    return {
+        "machine": machine.describe(),
+        "method": asdict(settings.method),
+        "threads": settings.threads,
+        "versions": {},
+        "models": {},
+        "rows": [],
+        "absent": [],
+        "failures": [],
+        "thrown_away": [],
+    }
 
 
 def names() -> list[str]:

@@ -1,12 +1,11 @@
 """A suite that is a contest on each model: what throughput and latency share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks import engines, goals, machine, models, tables
 from benchmarks.contest import Contest, hold
-from benchmarks.suites import Settings
+from benchmarks.suites import Settings, blank
 from benchmarks.summary import Row
 from benchmarks.workloads import Case
 
@@ -15,18 +14,7 @@ def run_contests(
     settings: Settings, cases: Sequence[Case], show: Callable[[Sequence[Row]], str] = tables.timings
 ) -> dict[str, Any]:
     """One contest a model; tables, goals and what is absent follow each other."""
-    result: dict[str, Any] = {
-        "machine": machine.describe(),
-        "method": asdict(settings.method),
-        "threads": settings.threads,
-        "versions": {},
-        "models": {},
-        "rows": [],
-        "goals": [],
-        "absent": [],
-        "failures": [],
-        "thrown_away": [],
-    }
+    result = blank(settings) | {"goals": []}
     configurations = engines.find(list(settings.engines))
     blocks = []
     for name in settings.models:
@@ -41,7 +29,7 @@ def run_contests(
         result["thrown_away"] += [f"{name}: {line}" for line in contest.thrown_away]
         result["failures"] += [f"{name}: {line}" for line in _failures(contest)]
         blocks += _blocks(model, contest, show(contest.rows), judged)
-    return result | {"tables": [tables.heading(result), *blocks]}
+    return result | {"tables": [tables.heading(result, *tables.ROUNDS), *blocks, *tables.absent(result)]}
 
 
 def _failures(contest: Contest) -> list[str]:
@@ -61,6 +49,4 @@ def _blocks(model: models.Model, contest: Contest, shown: str, judged: list[dict
     blocks = [f"{title}\n\n{shown}"]
     if judged:
         blocks.append(tables.goals(judged))
-    if contest.absent:
-        blocks.append("not measured:\n" + "\n".join(f"- {line}" for line in contest.absent))
     return blocks

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks import ceiling, machine, roofline
 from benchmarks.suites import Settings
 from benchmarks.suites._contests import run_contests
 from benchmarks.workloads import equal, ragged, ragged_mean
@@ -21,5 +22,12 @@ CASES = (
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Measure the cases on every model."""
-    return run_contests(settings, CASES)
+    """Measure the cases on every model, and the ceilings of the machine before and after."""
+    here = machine.describe()
+    before = ceiling.measure(here["flags"], settings.threads)
+    result = run_contests(settings, CASES)
+    after = ceiling.measure(here["flags"], settings.threads)
+    best = {name: max(rate, after[name]) for name, rate in before.items()}
+    shares = list(roofline.shares(result["rows"], CASES, result["models"], best, machine.kind(here)))
+    result["tables"].append(roofline.table(shares, best))
+    return result | {"ceiling": best, "shares": shares}
