@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def measure(flags: list[str], threads: int, seconds: float = 0.5) -> dict[str, f
         if name:
             function = library[name]
             function.restype = ctypes.c_double
-            found[precision] = _best(lambda function=function: function(ctypes.c_int64(_ROUNDS)), threads, seconds)
+            found[precision] = _best(partial(function, ctypes.c_int64(_ROUNDS)), threads, seconds)
     buffers = [np.ones(_MEMORY // 8, np.uint64) for _ in range(threads)]
     library.read_memory.restype = ctypes.c_double
     mine = threading.local()
