@@ -22,11 +22,24 @@ _CELLS_PER_TOKEN = 2048
 class PackedBatch:
     """Texts in one row: text `i` is `input_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`. No padding, no mask.
 
-    `input_ids` is int32 [total_tokens], `cu_seqlens` (cumulative lengths) is int32 [batch + 1] and starts with 0.
+    `input_ids` is int32 [total_tokens], `cu_seqlens` (cumulative lengths) is int32 [batch + 1], from 0 to total_tokens.
+    Anything else is a `UsageError`: operators read memory by these numbers.
     """
 
     input_ids: Int32
     cu_seqlens: Int32
+
+    def __post_init__(self) -> None:
+        for name, array in (("input_ids", self.input_ids), ("cu_seqlens", self.cu_seqlens)):
+            if not (isinstance(array, np.ndarray) and array.dtype == np.int32 and array.ndim == 1):
+                raise UsageError(
+                    f"{name} is no int32 array of one dimension. Make the batch with PackedBatch.pack(texts)"
+                )
+        ends, total = self.cu_seqlens, len(self.input_ids)
+        if not (len(ends) and ends[0] == 0 and ends[-1] == total and (np.diff(ends) >= 0).all()):
+            raise UsageError(
+                f"cu_seqlens does not rise from 0 to the {total} tokens. Make the batch with PackedBatch.pack"
+            )
 
     @classmethod
     def pack(cls, texts: Iterable[Iterable[int]]) -> "PackedBatch":

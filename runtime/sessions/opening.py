@@ -23,8 +23,10 @@ def open_session(
 ) -> Session:
     """Open a graph of variant `name` (`file` is its encoder or its classifier) for one `output` of `width` columns.
 
-    The files are hashed beside the loading, which needs the same bytes: on two cores that costs almost no time, and
-    nothing is returned before the hashes agree. `BundleError` for a bad file, `DeviceError` for a bad machine.
+    The files are hashed while ONNX Runtime loads them, and nothing is returned before the hashes agree. A second core
+    does the hashing, 1 GB/s: 555 MB took 0.3 to 0.6 s on top of 1.2 to 1.8 s, on a busy machine with two of them. Damaged
+    weights would give wrong vectors without a word, which is worth that. `BundleError` for a bad file, `DeviceError`
+    for a bad machine.
     """
     variant = bundle.manifest.variants[name]
     graph = bundle.path(file)

@@ -68,3 +68,20 @@ def test_packing_keeps_every_text(texts: list[list[int]], random: object) -> Non
     taken = packed.take(np.array(order, np.intp))
     assert taken.input_ids.tolist() == [token for row in order for token in texts[row]]
     assert len(taken) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("input_ids", "cu_seqlens"),
+    [
+        ([1, 2, 3], np.array([0, 3], np.int32)),
+        (np.array([1, 2, 3]), np.array([0, 3], np.int32)),
+        (np.zeros((1, 3), np.int32), np.array([0, 3], np.int32)),
+        *(
+            (np.zeros(3, np.int32), np.array(ends, np.int32))
+            for ends in ([], [0], [1, 3], [0, 4], [0, 2], [0, 3, 2, 3], [0, -1, 3])
+        ),
+    ],
+)
+def test_what_would_lead_an_operator_astray_is_no_batch(input_ids: object, cu_seqlens: object) -> None:
+    with pytest.raises(UsageError, match="Make the batch with"):
+        PackedBatch(input_ids, cu_seqlens)  # type: ignore[arg-type]

@@ -1,5 +1,8 @@
 """What is said about the machine is what it is."""
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -46,3 +49,12 @@ def test_a_library_that_does_not_load_is_a_problem_and_no_crash(
     assert machine.problems == ("the operator library cannot be used: wrong ELF class",)
     with warnings.catch_warnings(record=True), strizh.load(make_bundle()) as encoder:
         assert encoder.variant == "portable-fp32"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+def test_onnx_runtime_does_not_report_home_unless_told_to(before: str | None, after: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    script = "import os, strizh; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment |= {} if before is None else {"ORT_DISABLE_TELEMETRY": before}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == after
