@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
+from strizh import kernels
 from strizh.export import export_model
 from strizh.export.commands import verify as command
 from strizh.export.verify import lengths, texts_of
 from strizh.runtime.bundle import MANIFEST, File, read_manifest
-from strizh.runtime.errors import BundleError
+from strizh.runtime.errors import BundleError, UsageError
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -74,3 +75,19 @@ def test_a_changed_file_is_caught_before_anything_runs(bundle: Path) -> None:
     path.write_text(path.read_text().replace("24", "42"))
     with pytest.raises(BundleError, match=r"config\.json is not the file that was exported"):
         verify(bundle)
+
+
+def test_packed_variants_are_checked_on_every_instruction_set(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    names = kernels.instruction_sets() if kernels.library_path() else ()
+    if not names:
+        pytest.skip("the kernels were not built")
+    export_model(make_checkpoint(), tmp_path / "bundle", variants=["portable-fp32", "cpu-bf16"])
+    assert verify(tmp_path / "bundle") == 0
+    found = read_manifest(tmp_path / "bundle").parity["cpu-bf16"]["grid"]["cosine_by_instruction_set"]
+    assert tuple(found) == names
+    assert min(found.values()) >= 0.9998
+
+
+def test_a_variant_that_the_bundle_lacks_is_named_with_those_it_has(bundle: Path) -> None:
+    with pytest.raises(UsageError, match=r"'cpu-fp64' is not in this bundle; it has portable-fp32, ort-fp32"):
+        verify(bundle, "--variants", "cpu-fp64")
