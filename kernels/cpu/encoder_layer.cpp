@@ -24,7 +24,6 @@ namespace strizh {
 namespace {
 
 constexpr float kLog2E = 1.4426950408889634f;
-constexpr size_t kBlockRows = 96;         // an intermediate block of 3072 columns in bf16 is 0.6 MB: it fits L2
 constexpr size_t kRowsPerThread = 32;     // below this, share columns
 constexpr size_t kRowSlack = 32;          // a tile may read, never use, rows behind the last
 
@@ -46,7 +45,7 @@ class LayerRun {
     const size_t team = threads(), tokens = batch_.tokens;
     const bool columns = team > 1 && tokens < team * kRowsPerThread;
     // As many blocks as fill the team evenly.
-    const size_t blocks = columns ? 1 : divide_up(divide_up(tokens, kBlockRows), team) * team;
+    const size_t blocks = columns ? 1 : divide_up(divide_up(tokens, isa_.block_rows), team) * team;
     const size_t rows = divide_up(tokens, blocks), capacity = rows + kRowSlack;
     const size_t shared = shared_bytes(), one_block = block_bytes(capacity);
     const size_t one_head = capacity * shape_.width * sizeof(float) + 64;
@@ -57,6 +56,7 @@ class LayerRun {
 
     std::atomic<size_t> next_projection{0}, next_rest{0};
     run_team(members, [&](const Member& me) {
+      const Products products(isa_);
       float* head = reinterpret_cast<float*>(heads + me.index * one_head);
       if (columns) {
         share_columns(place_block(base + shared, capacity, 0, tokens), head, me);

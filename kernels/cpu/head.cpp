@@ -67,6 +67,7 @@ void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
     const size_t count = std::min(kDenseRows, rows - first), panels = padded(to) / kPanelColumns;
     isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, {packed, stride}, precision});
     run_team(threads(), [&](const Member& me) {
+      const Products products(isa);
       const size_t begin = share(panels, me.index, me.count), end = share(panels, me.index + 1, me.count);
       isa.linear({{precision, static_cast<const char*>(d.weights.panels), d.weights.bias, lines}, {packed, stride}, count,
                   begin, end, end, Epilogue::store, static_cast<Activation>(d.activation), sums + begin * kPanelColumns, padded(to),

@@ -9,15 +9,21 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace strizh {
 
 #if defined(__x86_64__)
+namespace amx { extern const Kernels kernels; }
 namespace avx512_bf16 { extern const Kernels kernels; }
 namespace avx512 { extern const Kernels kernels; }
 namespace avx2 { extern const Kernels kernels; }
 #endif
 namespace generic { extern const Kernels kernels; }
+namespace amx_emulated { extern const Kernels kernels; }
 
 namespace {
 
@@ -41,6 +47,7 @@ bool saves_state(unsigned mask) {
 }
 
 constexpr unsigned kAvxState = 0x6, kAvx512State = 0xe6;  // SSE and AVX; and opmask, upper halves, upper sixteen
+constexpr unsigned kTileState = 0x60000;                  // tile configuration and data
 
 bool runs_avx2() { return saves_state(kAvxState) && has(cpuid(1, 0).ecx, 12) && has(cpuid(7, 0).ebx, 5); }  // FMA, AVX2
 
@@ -50,17 +57,36 @@ bool runs_avx512() {
 }
 
 bool runs_avx512_bf16() { return runs_avx512() && has(cpuid(7, 1).eax, 5); }
+
+// Linux gives a process the tile registers when it asks, once (its Documentation/arch/x86/xstate.rst).
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+
+bool runs_amx() {
+  const unsigned edx = cpuid(7, 0).edx;
+  return runs_avx512_bf16() && has(edx, 22) && has(edx, 24) && has(edx, 25) &&  // AMX: BF16, TILE, INT8
+         saves_state(kTileState) && may_use_tiles();
+}
 #endif
 
 bool runs_always() { return true; }
 
 constexpr InstructionSet kInstructionSets[] = {
 #if defined(__x86_64__)
+    {"amx", runs_amx, &amx::kernels},
     {"avx512_bf16", runs_avx512_bf16, &avx512_bf16::kernels},
     {"avx512", runs_avx512, &avx512::kernels},
     {"avx2", runs_avx2, &avx2::kernels},
 #endif
     {"generic", runs_always, &generic::kernels},
+    {"amx_emulated", runs_always, &amx_emulated::kernels},  // the code of "amx" over tiles_emulated.h, for tests
 };
 
 std::atomic<const Kernels*> chosen{nullptr};

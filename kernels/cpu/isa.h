@@ -12,13 +12,26 @@ struct InstructionSet {
   const Kernels* kernels;
 };
 
-// Best first; the last one runs everywhere.
+// Best first as far as "generic", which runs everywhere; behind it those that only a name chooses.
 const InstructionSet* begin_instruction_sets();
 const InstructionSet* end_instruction_sets();
 
 // The record in use: the best that runs, or the one that STRIZH_ISA names. Throws Error for a name that is unknown or
 // does not run here.
 const Kernels& kernels();
+
+// A thread's right to compute products: held while it calls `linear` and `attend`, in one scope and no longer, since
+// the processor's state in between is not ours (ONNX Runtime's own kernels use the same tile registers).
+class Products {
+ public:
+  explicit Products(const Kernels& isa) : leave_(isa.leave) { if (isa.enter) isa.enter(); }
+  ~Products() { if (leave_) leave_(); }
+  Products(const Products&) = delete;
+  Products& operator=(const Products&) = delete;
+
+ private:
+  void (*leave_)();
+};
 
 // Replaces the choice (an empty name goes back to the best). For tests; not while operators run.
 void use_instruction_set(const std::string& name);

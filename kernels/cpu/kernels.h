@@ -6,10 +6,10 @@
 //   2. defines the matrix product of one tile,
 //          template <Precision> void product_tile(size_t rows, const char* a, size_t a_stride, const char* b,
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
-//                                                 const char* next, const char* fetch_end)
-//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines; `next` is
-//      the panel to prefetch, or null, and what is read ahead ends before `fetch_end`; and tile_edge(rows, tile), which
-//      cuts a block of rows into tiles,
+//                                                 Fetch fetch)
+//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
+//      `fetch` into the second-level cache meanwhile; tile_edge(rows, tile), which cuts a block of rows into tiles; and
+//      kFetchByEveryTile: whether each tile of rows fetches its share of the next panel, or the last one all of it,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
 // whatever `rows` is: that is what makes a text's vector independent of its neighbours, bit for bit.
@@ -37,6 +37,11 @@ struct Linear {
 struct PackedRows {
   char* data;
   size_t stride;  // bytes from one line of a row to its next
+};
+
+// Weights that the next products will read; none where `begin` is null. Behind `limit` nothing may be read.
+struct Fetch {
+  const char *begin, *end, *limit;
 };
 
 enum class Epilogue {
@@ -111,6 +116,9 @@ struct GatherCall {
 
 struct Kernels {
   const char* name;
+  size_t block_rows;       // rows that a thread takes through a layer at once: their intermediate values fit its cache
+  void (*enter)();         // what a thread does before it computes products,
+  void (*leave)();         // and after; or null
   void (*linear)(const LinearCall&);
   void (*norm)(const NormCall&);
   void (*query)(const HeadCall&);

@@ -4,6 +4,7 @@
 // gcc 12 decides the shape of this file. An array of accumulators goes to the stack however it is unrolled, so they are
 // single variables; the dot product intrinsics copy and spill every accumulator, so `dot` is one line of assembly.
 enum : size_t { kTileRows = 12 };
+enum : bool { kFetchByEveryTile = false };
 
 // First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows
 // cannot hide the latency of the dot product.
@@ -48,10 +49,11 @@ enum : size_t { kTouchAhead = 8192 };
 #define STRIZH_TILE(ROWS) \
   template <Precision precision> \
   static void product_##ROWS(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride, \
-                             bool accumulate, const char* next, const char* fetch_end) { \
+                             bool accumulate, Fetch fetch) { \
+    const char* next = fetch.begin; \
     STRIZH_ROWS_##ROWS(STRIZH_LOAD) \
     for (size_t line = 0; line < lines; line++, a += a_stride) { \
-      touch(next + kTouchAhead < fetch_end ? next + kTouchAhead : b); \
+      touch(next + kTouchAhead < fetch.limit ? next + kTouchAhead : b); \
       for (size_t k = 0; k < kLineBytes; k += kGroupBytes, b += 128, next += 128) { \
         const __m512i low = _mm512_loadu_si512(b), high = _mm512_loadu_si512(b + 64); \
         _mm_prefetch(next, _MM_HINT_T1); \
@@ -77,10 +79,10 @@ STRIZH_TILE(12)
 
 template <Precision precision>
 static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                                size_t c_stride, bool accumulate, const char* next, const char* fetch_end) {
-  if (next == nullptr) next = b;  // what is in the cache already costs next to nothing
+                                size_t c_stride, bool accumulate, Fetch fetch) {
+  if (fetch.begin == nullptr) fetch.begin = b;  // what is in the cache already costs next to nothing
 #define STRIZH_CASE(ROWS) \
-  case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, next, fetch_end);
+  case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
   switch (rows) {
     STRIZH_CASE(1) STRIZH_CASE(2) STRIZH_CASE(3) STRIZH_CASE(4) STRIZH_CASE(5) STRIZH_CASE(6)
     STRIZH_CASE(7) STRIZH_CASE(8) STRIZH_CASE(9) STRIZH_CASE(10) STRIZH_CASE(11) STRIZH_CASE(12)

@@ -5,6 +5,7 @@
 // the first-level cache, so that all groups of rows share what was fetched; bf16 is spread to floats there, once for
 // all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks.
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
+enum : bool { kFetchByEveryTile = false };
 enum : size_t { kBlockLines = 4, kBlockGroups = kBlockLines * kLineGroups };
 
 static inline size_t nearly_equal(size_t n, size_t parts, size_t i) { return i >= parts ? n : i * n / parts; }
@@ -97,12 +98,12 @@ static inline void spread_panel(const char* from, size_t lines, float* to) {
 
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                         size_t c_stride, bool accumulate, const char* next, const char*) {
+                         size_t c_stride, bool accumulate, Fetch fetch) {
   constexpr size_t step = kBlockLines / elements_per_group(precision);
   for (size_t line = 0; line < lines; line += step, a += step * a_stride, b += panel_bytes(step)) {
     const size_t count = lines - line < step ? lines - line : step;
     // What is in the cache already costs next to nothing to fetch.
-    const char* fetched = next ? next + panel_bytes(line) : b;
+    const char* fetched = fetch.begin ? fetch.begin + panel_bytes(line) : b;
     if constexpr (precision == Precision::fp32) {
       product_block(rows, a, a_stride, b, count, c, c_stride, accumulate || line, fetched);
     } else {

@@ -7,4 +7,5 @@
 #include "common/attention.h"
 #include "common/gather.h"
 
-#define STRIZH_KERNELS(name) {name, linear, normalize, query, key, value, attend, gather}
+#define STRIZH_KERNELS(name, block_rows, enter, leave) \
+  {name, block_rows, enter, leave, linear, normalize, query, key, value, attend, gather}

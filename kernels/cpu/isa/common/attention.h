@@ -60,7 +60,7 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
   const char* k = call.k + begin / kPanelColumns * key_bytes;
   for (size_t c = 0; c < width; c += kPanelColumns, k += key_bytes)
     product_tile<precision>(rows, call.q.data + row * kLineBytes, call.q.stride, k, call.head_width / line, scores + c,
-                            kKeyBlock, false, nullptr, nullptr);
+                            kKeyBlock, false, Fetch{});
 
   const PackedRows to = {probabilities, kTileRows * kLineBytes};
   for (size_t r = 0; r < rows; r++) {
@@ -74,7 +74,7 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
   const char* v = call.v + begin / elements_per_group(precision) * kPanelColumns * kGroupBytes;
   for (size_t c = 0; c < call.head_width; c += kPanelColumns, v += call.v_stride)
     product_tile<precision>(rows, probabilities, to.stride, v, width / line, sums + row * call.head_width + c,
-                            call.head_width, true, nullptr, nullptr);
+                            call.head_width, true, Fetch{});
 }
 
 template <Precision precision>

@@ -41,22 +41,28 @@ static inline void epilogue(const LinearCall& call, const float* sums, size_t pa
   });
 }
 
+static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
+  if (!kFetchByEveryTile) return tile + 1 == tiles ? panel : Fetch{};
+  const size_t lines = static_cast<size_t>(panel.end - panel.begin) / kLineBytes;
+  return {panel.begin + lines * tile / tiles * kLineBytes, panel.begin + lines * (tile + 1) / tiles * kLineBytes, panel.limit};
+}
+
 template <Activation activation, Precision precision>
 static void linear_block(const LinearCall& call) {
   alignas(64) float sums[2 * kTileRows * kPanelColumns];
   const size_t lines = call.weights.lines, bytes = panel_bytes(lines);
-  const char* fetch_end = call.weights.panels + call.fetch_end * bytes;
-  const size_t together = call.epilogue == Epilogue::gate ? 2 : 1;
+  const char* limit = call.weights.panels + call.fetch_end * bytes;
+  const size_t together = call.epilogue == Epilogue::gate ? 2 : 1, tiles = divide_up(call.rows, kTileRows);
   for (size_t panel = call.panel_begin; panel < call.panel_end; panel += together) {
     const char* b = call.weights.panels + panel * bytes;
     for (size_t tile = 0, first = 0; first < call.rows; tile++) {
       const size_t end = tile_edge(call.rows, tile + 1), rows = end - first;
       const char* a = call.a.data + first * kLineBytes;
-      // The last tile of a panel fetches the next panel into the second-level cache, a step ahead of its use.
-      const bool last = end == call.rows && panel + together < call.fetch_end;
       for (size_t i = 0; i < together; i++) {
+        const char* next = b + (together + i) * bytes;
+        const Fetch fetch = panel + together < call.fetch_end ? share_of({next, next + bytes, limit}, tile, tiles) : Fetch{};
         product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, sums + i * kTileRows * kPanelColumns,
-                                kPanelColumns, false, last ? b + (together + i) * bytes : nullptr, fetch_end);
+                                kPanelColumns, false, fetch);
       }
       epilogue<activation, precision>(call, sums, panel, first, rows);
       first = end;

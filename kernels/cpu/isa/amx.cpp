@@ -1,0 +1,34 @@
+// AMX with BF16 and INT8 tiles; all else is AVX-512 with BF16, which every such processor has.
+#include <cstddef>
+#include <cstdint>
+#include <immintrin.h>
+
+#include "../kernels.h"
+
+namespace strizh::amx {
+
+#define STRIZH_BF16_INSTRUCTIONS 1
+#include "vector_avx512.h"
+
+namespace registers {  // tiles have no float product
+
+template <Precision>
+static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
+  asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+}
+
+#include "product_avx512.h"
+
+}  // namespace registers
+
+#include "tile_configuration.h"
+#include "tiles_amx.h"
+#include "product_amx.h"
+#include "text.h"
+
+// An intermediate block of 3072 columns in bf16 is 1.2 MB, and L2 is 2 MB; with fewer rows the products would wait for
+// the weights, which each block reads anew from L3.
+extern const Kernels kernels;
+const Kernels kernels = STRIZH_KERNELS("amx", 192, enter, leave);
+
+}  // namespace strizh::amx

@@ -1,0 +1,28 @@
+// The product of one tile in plain C++. Included inside an instruction set's namespace, after vector_scalar.h.
+enum : size_t { kTileRows = 8 };
+enum : bool { kFetchByEveryTile = false };
+
+static inline size_t tile_edge(size_t rows, size_t tile) { return tile * kTileRows < rows ? tile * kTileRows : rows; }
+
+template <Precision precision>
+static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                         size_t c_stride, bool accumulate, Fetch) {
+  for (size_t row = 0; row < rows; row++) {
+    float* out = c + row * c_stride;
+    if (!accumulate)
+      for (size_t column = 0; column < kPanelColumns; column++) out[column] = 0;
+    for (size_t group = 0; group < lines * kLineGroups; group++) {
+      const char* left = a + group / kLineGroups * a_stride + row * kLineBytes + group % kLineGroups * kGroupBytes;
+      const char* right = b + group * kPanelColumns * kGroupBytes;
+      for (size_t column = 0; column < kPanelColumns; column++, right += kGroupBytes) {
+        if constexpr (precision == Precision::fp32) {
+          out[column] += *reinterpret_cast<const float*>(left) * *reinterpret_cast<const float*>(right);
+        } else {
+          const auto *x = reinterpret_cast<const uint16_t*>(left), *y = reinterpret_cast<const uint16_t*>(right);
+          out[column] += load_bf16(x) * load_bf16(y);
+          out[column] += load_bf16(x + 1) * load_bf16(y + 1);
+        }
+      }
+    }
+  }
+}

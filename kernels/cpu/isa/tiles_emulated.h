@@ -1,0 +1,71 @@
+// AMX's tile registers in plain C++, instruction by instruction as the manual defines them, so that the code written
+// for them can be tested on any CPU: the interface of tiles_amx.h. A tile that is used outside tiles_configure and
+// tiles_release stops the program, as the processor would.
+struct Tile {
+  alignas(64) char rows[16][64];
+};
+
+struct Tiles {
+  bool configured;
+  TileConfiguration shape;
+  Tile tiles[8];
+};
+
+static thread_local Tiles state;
+
+static inline void tiles_configure(const TileConfiguration& shape) {
+  if (shape.palette != 1) __builtin_trap();
+  state = Tiles();
+  state.configured = true;
+  state.shape = shape;
+}
+
+static inline void tiles_release() { state.configured = false; }
+
+template <int tile>
+static inline Tile& used_tile() {
+  if (!state.configured || state.shape.rows[tile] == 0) __builtin_trap();
+  return state.tiles[tile];
+}
+
+template <int tile>
+static inline void tile_zero() { used_tile<tile>() = Tile(); }
+
+template <int tile>
+static inline void tile_load(const void* from, size_t stride) {
+  Tile& t = used_tile<tile>();
+  t = Tile();
+  for (size_t row = 0; row < state.shape.rows[tile]; row++)
+    __builtin_memcpy(t.rows[row], static_cast<const char*>(from) + row * stride, state.shape.row_bytes[tile]);
+}
+
+template <int tile>
+static inline void tile_store(void* to, size_t stride) {
+  const Tile& t = used_tile<tile>();
+  for (size_t row = 0; row < state.shape.rows[tile]; row++)
+    __builtin_memcpy(static_cast<char*>(to) + row * stride, t.rows[row], state.shape.row_bytes[tile]);
+}
+
+// Denormal numbers count as zero, on the way in and out.
+static inline float flushed(float x) { return magnitude(x) < 1.17549435e-38f ? 0.0f : x; }
+
+// Even and odd elements of k are summed apart, each rounded after every product; then both, then to c.
+template <int c, int a, int b>
+static void tile_dot_bf16() {
+  Tile& to = used_tile<c>();
+  const Tile &left = used_tile<a>(), &right = used_tile<b>();
+  for (size_t m = 0; m < state.shape.rows[c]; m++) {
+    float even[16] = {}, odd[16] = {};
+    const auto* x = reinterpret_cast<const uint16_t*>(left.rows[m]);
+    for (size_t k = 0; k < state.shape.row_bytes[a] / 4u; k++) {
+      const auto* y = reinterpret_cast<const uint16_t*>(right.rows[k]);
+      const float first = flushed(load_bf16(x + 2 * k)), second = flushed(load_bf16(x + 2 * k + 1));
+      for (size_t n = 0; n < 16; n++) {
+        even[n] = flushed(even[n] + first * flushed(load_bf16(y + 2 * n)));
+        odd[n] = flushed(odd[n] + second * flushed(load_bf16(y + 2 * n + 1)));
+      }
+    }
+    auto* sums = reinterpret_cast<float*>(to.rows[m]);
+    for (size_t n = 0; n < 16; n++) sums[n] = flushed(flushed(sums[n]) + flushed(even[n] + odd[n]));
+  }
+}
