@@ -49,6 +49,7 @@ class Encoder:
         self._bundle = Bundle(bundle)
         self._choice = choose.choose(self.manifest.variants, machine, wanted=variant, providers=providers)
         self._threads = threads or machine.cores
+        self._instruction_set = machine.instruction_set
         self._max_batch_tokens = max_batch_tokens
         self._bundle.verify([TOKENIZER])
         self._tokenizer = Tokenizer(self._bundle.path(TOKENIZER), self.manifest.max_length)
@@ -105,8 +106,9 @@ class Encoder:
         bundle's default prompt is used; `prompt=""` means none. `normalize_embeddings`: None keeps what the graph
         gives, True scales to length 1. `truncate_dim` keeps the first numbers of each vector, and scales to length 1
         again if the vectors were. `overflow`, for texts above `max_length` tokens: "warn" cuts and warns with the
-        count, "error" raises, "split" gives the token-weighted mean over windows. A text that has no tokens at all
-        gives zeros. `show_progress_bar`: None shows one on a terminal when it takes longer than two seconds.
+        count, "error" raises, "split" gives the token-weighted mean over windows, of which the first has the prompt.
+        A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
+        longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
         vectors = partial(
             self.encode_stream,
@@ -195,8 +197,11 @@ class Encoder:
         return self._pipeline("sentence_embedding").run(batch)
 
     def explain(self) -> str:
-        """Which variant runs and why, what was passed over and why, with how many threads, in a few lines."""
-        return f"{self._choice}\nthreads: {self._threads}, providers: {', '.join(self._choice.providers)}"
+        """Which variant runs and why, what was passed over and why, and on what it runs, in a few lines."""
+        running = [f"threads: {self._threads}", f"providers: {', '.join(self._choice.providers)}"]
+        if self.manifest.variants[self.variant].target == "cpu":
+            running.append(f"instruction set: {self._instruction_set}")
+        return "\n".join([str(self._choice), ", ".join(running)])
 
     def close(self) -> None:
         """Free the sessions; the encoder cannot be used any more."""

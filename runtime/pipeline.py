@@ -11,9 +11,10 @@ from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenized, Tokenizer
 from strizh.runtime.vectors import Float32, mean_of_windows
 
-# A window is what is sorted by length together. 16 batches leave little padding (a batch spans a 16th of the
-# lengths); 4 characters a token is a usual figure, and a wrong one only makes windows smaller or larger.
-_BATCHES_A_WINDOW = 16
+# A window is what is sorted by length together, and what is in memory at a time: 4 full batches. The padded sessions of
+# a CPU make 16 of it, so that a batch spans a 16th of the lengths and has little padding. 4 characters a token is a
+# usual figure, and a wrong one only makes windows smaller or larger.
+_BATCHES_A_WINDOW = 4
 _CHARACTERS_A_TOKEN = 4
 _LONG = 2  # full batches after which giving memory back does not show in the time
 
@@ -105,5 +106,5 @@ class Pipeline:
         long = long or tokens >= _LONG * self.max_batch_tokens
         vectors = self.run(window.rows, give_back=last and long)
         if len(vectors) > window.texts:
-            vectors = mean_of_windows(vectors, window.rows.lengths, window.owner, window.texts)
+            vectors = mean_of_windows(vectors, window.rows.lengths, window.owner)
         return Encoded(vectors, tokens, window.truncated, window.dropped)

@@ -12,13 +12,17 @@ def normalize(vectors: Float32) -> Float32:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
-def mean_of_windows(vectors: Float32, tokens: NDArray[np.int32], owner: NDArray[np.int32], texts: int) -> Float32:
-    """Mean over the windows of each text, weighted by their tokens; texts without a token get zeros.
+def mean_of_windows(vectors: Float32, tokens: NDArray[np.int32], owner: NDArray[np.int32]) -> Float32:
+    """Mean over the windows of each text, weighted by their tokens.
 
-    `vectors` is float32 [windows, dim], `tokens` and `owner` (the window's text) are int32 [windows]; the result is
-    float32 [texts, dim]. For mean pooling this is the mean over all the text's tokens.
+    `vectors` is float32 [windows, dim]; `tokens` and `owner`, the number of the window's text, are int32 [windows], and
+    every text from 0 up has at least one window, in order. The result is float32 [texts, dim]; for mean pooling without
+    normalisation it is the mean over all the text's tokens.
     """
-    sums = np.zeros((texts, vectors.shape[1]), np.float64)
-    np.add.at(sums, owner, vectors * tokens[:, None].astype(np.float64))
-    weights = np.bincount(owner, weights=tokens, minlength=texts)[:, None]
-    return (sums / np.maximum(weights, 1)).astype(np.float32)
+    windows = np.bincount(owner)
+    first = np.cumsum(windows) - windows
+    result = vectors[first]
+    for text in np.flatnonzero(windows > 1):
+        rows = slice(first[text], first[text] + windows[text])
+        result[text] = np.average(vectors[rows], axis=0, weights=tokens[rows])
+    return result

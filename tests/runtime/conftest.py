@@ -1,4 +1,4 @@
-"""Tiny bundles, made here with onnx.helper and a tokenizer built in code, so that no exporter is needed."""
+"""Tiny bundles, made here with onnx.helper and a tokenizer built in code, so that no exporter is needed; and one real one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from strizh import kernels
+from strizh.export import export_model
 from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
 
+CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 HIDDEN = 8
 MAX_LENGTH = 12
 WORDS = ("стриж", "летит", "быстрее", "всех", "птиц", "the", "swift", "flies", "query", "passage", ":", "a", "b", "c")
@@ -124,3 +127,12 @@ def tiny() -> SimpleNamespace:
         word_tokenizer=word_tokenizer,
         write_manifest=write_manifest,
     )
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded checkpoint as a bundle with every variant that this machine runs."""
+    folder = tmp_path_factory.mktemp("exported") / "rope-e5-tiny-ru"
+    packed = ("cpu-fp32", "cpu-bf16") if kernels.library_path() else ()
+    export_model(CHECKPOINT, folder, variants=["portable-fp32", "ort-fp32", *packed], verify=False)
+    return folder

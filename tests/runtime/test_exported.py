@@ -1,6 +1,5 @@
 """The embedded checkpoint, exported for every target that this machine runs: real texts through real graphs."""
 
-import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,10 +10,8 @@ import pytest
 
 import strizh
 from strizh import kernels
-from strizh.export import export_model
 from strizh.runtime.errors import TruncationWarning
 
-CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 PADDED = ("portable-fp32", "ort-fp32")
 PACKED = ("cpu-fp32", "cpu-bf16") if kernels.library_path() else ()
 TEXTS = [
@@ -28,13 +25,6 @@ TEXTS = [
     "a\0b",
     "Птица улетела на юг. " * 12,
 ]
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "rope-e5-tiny-ru"
-    export_model(CHECKPOINT, folder, variants=[*PADDED, *PACKED], verify=False)
-    return folder
 
 
 @pytest.fixture(params=[*PADDED, *PACKED])
@@ -93,13 +83,3 @@ sys.exit(f"imported {extra}" if extra else 0)
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), encoder.encode(["Стриж", "the swift"]))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
-def test_a_forked_child_encodes(encoder: strizh.Encoder) -> None:
-    wanted = encoder.encode(TEXTS)
-    if (child := os.fork()) == 0:
-        same = np.array_equal(encoder.encode(TEXTS), wanted)
-        os._exit(0 if same else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    np.testing.assert_array_equal(encoder.encode(TEXTS), wanted)

@@ -1,19 +1,21 @@
 """A forked child encodes with threads of its own, exits, and prints nothing; the parent notices nothing."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from strizh import kernels
 
 PROGRAM = """
 import multiprocessing, os, sys
 import numpy as np
 import strizh
 
-encoder = strizh.load(sys.argv[1])
-texts = ["стриж летит", "the swift flies a b c"] * 200
+encoder = strizh.load(sys.argv[1], sys.argv[2])
+texts = ["стриж летит", "the swift flies a b c"] * 50
 wanted = encoder.encode(texts)
 
 def child():
@@ -34,8 +36,9 @@ assert "TOKENIZERS_PARALLELISM" not in os.environ
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
-def test_fork(make_bundle: Callable[..., Path]) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(make_bundle())]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+@pytest.mark.parametrize("variant", ["portable-fp32", *(["cpu-fp32"] if kernels.library_path() else [])])
+def test_fork(exported: Path, variant: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(exported), variant]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

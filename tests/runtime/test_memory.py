@@ -95,7 +95,7 @@ def ceiling(budget: int, output: int) -> int:
     scores = 3 * 4 * HEADS * batch * MAX_LENGTH  # what goes in and out of a node, and one more, float32
     activations = 8 * 4 * HIDDEN * batch
     arena = 2 * (scores + activations)  # ONNX Runtime's arena grows by doubling
-    windows = 2 * 32 * budget * 48  # two of 64 characters a token of budget, 2 characters a token here; ids as integers
+    windows = 2 * 8 * budget * 48  # two of 16 characters a token of budget, 2 characters a token here; ids as integers
     rust = 256 * LONGEST * 120  # the tokenizer's own objects for the texts that it takes at once
     return arena + windows + rust + output
 
