@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <iterator>
 
 #include "error.h"
 
@@ -78,6 +77,13 @@ bool runs_amx() {
 
 bool runs_always() { return true; }
 
+struct InstructionSet {
+  const char* name;
+  bool (*runs)();
+  const Kernels* kernels;
+};
+
+// Best first as far as "generic", which runs everywhere. Behind it is what only its name chooses.
 constexpr InstructionSet kInstructionSets[] = {
 #if defined(__x86_64__)
     {"amx", runs_amx, &amx::kernels},
@@ -86,7 +92,7 @@ constexpr InstructionSet kInstructionSets[] = {
     {"avx2", runs_avx2, &avx2::kernels},
 #endif
     {"generic", runs_always, &generic::kernels},
-    {"amx_emulated", runs_always, &amx_emulated::kernels},  // the code of "amx" over tiles_emulated.h, for tests
+    {"amx_emulated", runs_always, &amx_emulated::kernels},
 };
 
 std::atomic<const Kernels*> chosen{nullptr};
@@ -99,9 +105,6 @@ const Kernels* choose(const std::string& name) {
 }
 
 }  // namespace
-
-const InstructionSet* begin_instruction_sets() { return std::begin(kInstructionSets); }
-const InstructionSet* end_instruction_sets() { return std::end(kInstructionSets); }
 
 const Kernels& kernels() {
   const Kernels* current = chosen.load(std::memory_order_acquire);
@@ -117,8 +120,10 @@ void use_instruction_set(const std::string& name) { chosen.store(choose(name), s
 
 std::string instruction_sets_that_run() {
   std::string names;
-  for (const InstructionSet& isa : kInstructionSets)
+  for (const InstructionSet& isa : kInstructionSets) {
     if (isa.runs()) names += (names.empty() ? "" : ", ") + std::string(isa.name);
+    if (isa.kernels == &generic::kernels) break;
+  }
   return names;
 }
 

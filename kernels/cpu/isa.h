@@ -6,18 +6,8 @@
 
 namespace strizh {
 
-struct InstructionSet {
-  const char* name;
-  bool (*runs)();
-  const Kernels* kernels;
-};
-
-// Best first as far as "generic", which runs everywhere; behind it those that only a name chooses.
-const InstructionSet* begin_instruction_sets();
-const InstructionSet* end_instruction_sets();
-
-// The record in use: the best that runs, or the one that STRIZH_ISA names. Throws Error for a name that is unknown or
-// does not run here.
+// The record in use: the best that runs, or the one that STRIZH_ISA names: `amx_emulated`, too, the code of `amx` over
+// tile registers in plain C++, which is for tests. Throws Error for a name that is unknown or does not run here.
 const Kernels& kernels();
 
 // A thread's right to compute products: held while it calls `linear` and `attend`, in one scope and no longer, since

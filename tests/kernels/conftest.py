@@ -11,7 +11,8 @@ from strizh.kernels.reference import Array
 
 Weights = dict[str, Array]
 
-_ISAS = instruction_sets() if library_path() else ()
+# AMX is tested on every CPU, over tile registers in plain C++.
+_ISAS = (*instruction_sets(), "amx_emulated") if library_path() else ()
 
 
 def pytest_report_header() -> str:

@@ -47,7 +47,7 @@ def _in_new_process(code: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
 
 
-@pytest.mark.parametrize("name", kernels.instruction_sets() if kernels.library_path() else ())
+@pytest.mark.parametrize("name", (*kernels.instruction_sets(), "amx_emulated") if kernels.library_path() else ())
 def test_the_environment_forces_an_instruction_set(name: str) -> None:
     assert _in_new_process("print(kernels.instruction_set())", STRIZH_ISA=name).stdout.strip() == name
 
