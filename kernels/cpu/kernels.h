@@ -39,7 +39,8 @@ struct PackedRows {
   size_t stride;  // bytes from one line of a row to its next
 };
 
-// Weights that the next products will read; none where `begin` is null. Behind `limit` nothing may be read.
+// Weights that the next products will read; none where `begin` is null. Pages before `limit` may be met by a load even
+// then (product_avx512.h says why); behind it nothing may be read.
 struct Fetch {
   const char *begin, *end, *limit;
 };

@@ -42,7 +42,7 @@ static inline void epilogue(const LinearCall& call, const float* sums, size_t pa
 }
 
 static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
-  if (!kFetchByEveryTile) return tile + 1 == tiles ? panel : Fetch{};
+  if (!kFetchByEveryTile) return tile + 1 == tiles ? panel : Fetch{nullptr, nullptr, panel.limit};
   const size_t lines = static_cast<size_t>(panel.end - panel.begin) / kLineBytes;
   return {panel.begin + lines * tile / tiles * kLineBytes, panel.begin + lines * (tile + 1) / tiles * kLineBytes, panel.limit};
 }
@@ -60,7 +60,8 @@ static void linear_block(const LinearCall& call) {
       const char* a = call.a.data + first * kLineBytes;
       for (size_t i = 0; i < together; i++) {
         const char* next = b + (together + i) * bytes;
-        const Fetch fetch = panel + together < call.fetch_end ? share_of({next, next + bytes, limit}, tile, tiles) : Fetch{};
+        const bool follows = panel + together < call.fetch_end;
+        const Fetch fetch = follows ? share_of({next, next + bytes, limit}, tile, tiles) : Fetch{nullptr, nullptr, limit};
         product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, sums + i * kTileRows * kPanelColumns,
                                 kPanelColumns, false, fetch);
       }
