@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+
 from strizh import kernels
 
 COMPILER = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
