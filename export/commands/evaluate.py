@@ -77,7 +77,7 @@ def _variants(bundle: Bundle, listed: str | None) -> list[str]:
     if listed:
         return _names(listed)
     machine, found = host.probe(), bundle.manifest.variants
-    return [name for name, variant in found.items() if not choose.obstacle(name, variant, machine)]
+    return [name for name, variant in found.items() if not choose.obstacle(variant.target, machine)]
 
 
 def _store(bundle: Bundle, results: dict[str, Any]) -> None:

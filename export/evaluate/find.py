@@ -54,7 +54,8 @@ def _is_passages(path: Path) -> bool:
 
 def _rows(path: Path) -> Sequence[Row]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
+    text = path.read_text(encoding="utf-8").rstrip("\n")
+    for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:

@@ -41,9 +41,7 @@ def _ndcg(hits: Array, relevant: Array) -> Array:
     return np.asarray((hits * discount).sum(-1) / ideal)
 
 
-def read_questions(
-    name: str, rows: Sequence[Row], passages: Sequence[Row], column: str
-) -> Retrieval | None:
+def read_questions(name: str, rows: Sequence[Row], passages: Sequence[Row], column: str) -> Retrieval | None:
     """Rows whose `ctx` is the number of the passage, of a file of its own, that answers them."""
     if not {column, "ctx"} <= rows[0].keys() or column not in passages[0]:
         return None

@@ -1,7 +1,8 @@
 """Variants through the tasks, beside a baseline."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,13 @@ def evaluate(
     baseline = None
     if against is not None:
         step(against)
-        embed = _of_checkpoint(bundle, manifest, checkpoint, prompts) if checkpoint else _of_variant(bundle, against, prompts)
-        baseline = [embed(task.texts) for task in tasks]
+        make = (
+            _of_checkpoint(bundle, manifest, checkpoint, prompts)
+            if checkpoint
+            else _of_variant(bundle, against, prompts)
+        )
+        with make as embed:
+            baseline = [embed(task.texts) for task in tasks]
     results = {}
     for name in variants:
         if name == against:
@@ -82,32 +88,35 @@ def evaluate(
             vectors = baseline
         else:
             step(name)
-            embed = _of_variant(bundle, name, prompts)
-            vectors = [embed(task.texts) for task in tasks]
+            with _of_variant(bundle, name, prompts) as embed:
+                vectors = [embed(task.texts) for task in tasks]
         results[name] = _result(tasks, vectors, baseline, against)
     return results
 
 
-def _of_variant(bundle: Path, variant: str, prompts: Prompts) -> Embed:
-    def run(texts: Sequence[Text]) -> Array:
-        with strizh.load(bundle, variant=variant) as encoder, warnings.catch_warnings():
-            warnings.simplefilter("ignore", TruncationWarning)
-            return _each_once(texts, lambda some, role: encoder.encode(some, prompt=prompts[role], show_progress_bar=False))
+@contextmanager
+def _of_variant(bundle: Path, variant: str, prompts: Prompts) -> Iterator[Embed]:
+    with strizh.load(bundle, variant=variant) as encoder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
 
-    return run
+        def vectors(texts: list[str], role: Role) -> Array:
+            return encoder.encode(texts, prompt=prompts[role], show_progress_bar=False)
+
+        yield lambda texts: _each_once(texts, vectors)
 
 
-def _of_checkpoint(bundle: Path, manifest: Manifest, checkpoint: str, prompts: Prompts) -> Embed:
+@contextmanager
+def _of_checkpoint(bundle: Path, manifest: Manifest, checkpoint: str, prompts: Prompts) -> Iterator[Embed]:
     """Token ids of the bundle's tokenizer through the checkpoint's own model."""
     _, baseline = of_checkpoint(checkpoint, manifest)
+    with strizh.load(bundle) as encoder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
 
-    def vectors(texts: list[str], role: Role) -> Array:
-        with strizh.load(bundle) as encoder, warnings.catch_warnings():
-            warnings.simplefilter("ignore", TruncationWarning)
+        def vectors(texts: list[str], role: Role) -> Array:
             rows = encoder.tokenize(texts, prompt=prompts[role])
-        return baseline([row.tolist() for row in np.split(rows.input_ids, rows.cu_seqlens[1:-1])])
+            return baseline([row.tolist() for row in np.split(rows.input_ids, rows.cu_seqlens[1:-1])])
 
-    return lambda texts: _each_once(texts, vectors)
+        yield lambda texts: _each_once(texts, vectors)
 
 
 def _each_once(texts: Sequence[Text], vectors: Callable[[list[str], Role], Array]) -> Array:
@@ -126,8 +135,8 @@ def _result(
     figures = {}
     for index, task in enumerate(tasks):
         ours = task.measure(vectors[index])
-        theirs = task.measure(baseline[index]) if baseline is not None else None
-        figures[task.name] = {name: _figure(measure, theirs and theirs[name]) for name, measure in ours.items()}
+        theirs = task.measure(baseline[index]) if baseline is not None else {}
+        figures[task.name] = {name: _figure(measure, theirs.get(name)) for name, measure in ours.items()}
     count = sum(len(task.texts) for task in tasks)
     if baseline is None:
         return Result(figures, count)

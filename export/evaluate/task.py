@@ -43,8 +43,13 @@ class Measure:
 class Task(Protocol):
     """One test: its texts, and its figures from their vectors."""
 
-    name: str
-    texts: Sequence[Text]
+    @property
+    def name(self) -> str:
+        """The file's name."""
+
+    @property
+    def texts(self) -> Sequence[Text]:
+        """What `measure` wants the vectors of."""
 
     def measure(self, vectors: Array) -> dict[str, Measure]:
         """Figures by name, from unit vectors [len(texts), dim] in the order of `texts`."""
