@@ -1,6 +1,7 @@
 """`--method trace`: an encoder without a family, as the portable graph that PyTorch itself traces. Needs the extra `trace`."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from strizh.export.recipes import PORTABLE_FP32, Recipe
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.write import external_data, write_model
 from strizh.runtime.bundle import Variant
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import UnsupportedModel, UsageError
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     """The family's spec where there is one; else what the config says of sizes, and no layers: the graph knows them."""
     family = next((family for family in FAMILIES if family.matches(checkpoint)), None)
     if family:
-        return family.describe(checkpoint)
+        # A family may know the checkpoint and refuse to build it: then tracing is the way that its message names.
+        with suppress(UnsupportedModel):
+            return family.describe(checkpoint)
     limit = checkpoint.config.get("max_position_embeddings") or checkpoint.tokenizer.max_length
     if limit is None and checkpoint.modules.max_seq_length is None:
         raise UsageError("neither config.json nor the tokenizer says how long a text may be. Give --max-length.")

@@ -62,14 +62,11 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
     }
 
 
-def geometry(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The fields of a spec that every BERT-shaped config spells alike."""
+def geometry(checkpoint: Checkpoint, norm_eps: float = 1e-12) -> dict[str, Any]:
+    """The fields of a spec that every BERT-shaped config spells alike; `norm_eps` where the config has none."""
     hidden, heads = int(checkpoint.require("hidden_size")), int(checkpoint.require("num_attention_heads"))
-    act = str(checkpoint.config.get("hidden_act", "gelu"))
     if hidden % heads:
         raise CheckpointError(f"hidden_size {hidden} is no multiple of num_attention_heads {heads} in config.json.")
-    if act not in _ACTIVATIONS:
-        raise UnsupportedModel(f"hidden_act {act!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
     if checkpoint.config.get("is_decoder"):
         raise UnsupportedModel(
             "config.json says is_decoder: true; strizh exports bidirectional encoders of this family."
@@ -81,10 +78,18 @@ def geometry(checkpoint: Checkpoint) -> dict[str, Any]:
         "num_kv_heads": heads,
         "head_size": hidden // heads,
         "intermediate_size": int(checkpoint.require("intermediate_size")),
-        "activation": _ACTIVATIONS[act],
-        "norm_eps": float(checkpoint.config.get("layer_norm_eps", 1e-12)),
+        "activation": read_activation(checkpoint, "hidden_act"),
+        "norm_eps": float(checkpoint.config.get("layer_norm_eps", norm_eps)),
         "attention_scale": (hidden // heads) ** -0.5,
     }
+
+
+def read_activation(checkpoint: Checkpoint, key: str) -> Activation:
+    """An activation of config.json by its transformers name; GELU where it names none."""
+    name = str(checkpoint.config.get(key, "gelu"))
+    if name not in _ACTIVATIONS:
+        raise UnsupportedModel(f"{key} {name!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
+    return _ACTIVATIONS[name]
 
 
 def pad_token_id(checkpoint: Checkpoint) -> int:

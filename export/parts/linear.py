@@ -6,6 +6,8 @@ from strizh.export.graph import Graph
 from strizh.export.spec import EncoderSpec, Norm
 from strizh.export.weights import Array
 
+_ONE_NODE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
 
 def transposed(weight: Array) -> Array:
     """[out_features, in_features] as checkpoints store it to [in_features, out_features] as MatMul reads it."""
@@ -29,9 +31,9 @@ def norm(g: Graph, spec: EncoderSpec, x: str, slot: str) -> str:
     return str(g.node("Mul", g.node("Div", x, root), weight))
 
 
-def activation(g: Graph, spec: EncoderSpec, x: str) -> str:
-    """The feed-forward's activation, in operators of opset 17."""
-    match spec.activation:
+def activation(g: Graph, kind: str, x: str) -> str:
+    """`Activation` of a feed-forward, or tanh, sigmoid or identity of a head, in operators of opset 17."""
+    match kind:
         case "gelu":  # the form that ONNX Runtime and OpenVINO fuse into one kernel
             erf = g.node("Erf", g.node("Div", x, g.constant(np.sqrt(np.float32(2)))))
             return str(g.node("Mul", g.node("Mul", x, g.node("Add", erf, g.constant(1.0))), g.constant(0.5)))
@@ -42,5 +44,6 @@ def activation(g: Graph, spec: EncoderSpec, x: str) -> str:
             return str(g.node("Mul", g.node("Mul", x, tanh), g.constant(0.5)))
         case "silu":
             return str(g.node("Mul", x, g.node("Sigmoid", x)))
-        case _:
-            return str(g.node("Relu", x))
+        case "identity":
+            return x
+    return str(g.node(_ONE_NODE[kind], x))

@@ -1,13 +1,9 @@
 """From token vectors to sentence vectors and logits, over a padded batch."""
 
-import numpy as np
-
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
-from strizh.export.parts.linear import linear
+from strizh.export.parts.linear import activation, linear
 from strizh.export.spec import EncoderSpec, Pooling
-
-_ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
 
 
 def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str) -> str:
@@ -17,8 +13,7 @@ def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str) -> str:
         vector = pooled[0] if len(pooled) == 1 else g.node("Concat", *pooled, axis=-1)
         for index, dense in enumerate(spec.projections):
             vector = linear(g, vector, f"projections.{index}", dense.bias)
-            if dense.activation != "identity":
-                vector = g.node(_ACTIVATIONS[dense.activation], vector)
+            vector = activation(g, dense.activation, vector)
         if spec.normalize:  # an all-zero vector stays zero: the bound is torch.nn.functional.normalize's
             length = g.node("Max", g.node("ReduceL2", vector, axes=[-1], keepdims=1), g.constant(1e-12))
             vector = g.node("Div", vector, length)
@@ -32,7 +27,7 @@ def logits(g: Graph, spec: EncoderSpec, hidden: str) -> str:
     with g.scope("classifier"):
         vector = pool(g, hidden, head.pooling)
         if head.hidden_activation:
-            vector = g.node(_ACTIVATIONS[head.hidden_activation], linear(g, vector, "classifier.dense"))
+            vector = activation(g, head.hidden_activation, linear(g, vector, "classifier.dense"))
         return linear(g, vector, "classifier.out")
 
 
@@ -68,6 +63,3 @@ def _last(g: Graph, hidden: str) -> str:
     count = g.node("ReduceSum", "attention_mask", g.constant([1], "int64"), keepdims=1)
     index = g.node("Max", g.node("Sub", count, g.constant(1, "int64")), g.constant(0, "int64"))
     return str(g.node("GatherND", hidden, index, batch_dims=1))
-
-
-MASKED = float(np.finfo(np.float32).min)

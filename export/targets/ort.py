@@ -6,11 +6,12 @@ from collections.abc import Mapping
 import onnx
 
 from strizh.export.graph import INT32, Graph
+from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import transposed
 from strizh.export.parts.rotary import angles, flat_cache
 from strizh.export.spec import Activation, EncoderSpec, Layer, Rope
-from strizh.export.targets.portable import Head, check, finish, query_key_value
+from strizh.export.targets.portable import Head, check, finish
 from strizh.export.weights import Array
 from strizh.runtime.errors import UnsupportedModel
 
@@ -52,9 +53,7 @@ def _layer(
     g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, mask: str, caches: Mapping[Rope, _Cache]
 ) -> str:
     with g.scope("attention"):
-        width = spec.num_heads * spec.head_size
-        packed = query_key_value(g, f"{slot}.attention", x)
-        q, k, v = g.node("Split", packed, g.constant([width] * 3, "int64"), outputs=3, axis=-1)
+        q, k, v = query_key_value(g, spec, f"{slot}.attention", x)
         if layer.rope:
             q, k = (_rotate(g, spec, layer.rope, side, caches[layer.rope]) for side in (q, k))
         mixed = g.node(

@@ -7,8 +7,9 @@ import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT64, Graph
+from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
-from strizh.export.parts.linear import activation, linear, norm, transposed
+from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.pooling import logits, sentence_embedding
 from strizh.export.parts.rotary import Angles, angles, rotate
 from strizh.export.spec import EncoderSpec, Layer, Norm, Positions, Rope
@@ -100,24 +101,13 @@ def _layer(
         out = linear(g, flat, f"{slot}.attention.o", spec.attention_bias[3])
         x = norm(g, spec, g.node("Add", out, x), f"{slot}.attention.norm")
     with g.scope("mlp"):
-        inner = activation(g, spec, linear(g, x, f"{slot}.mlp.up", spec.mlp_bias[0]))
+        inner = activation(g, spec.activation, linear(g, x, f"{slot}.mlp.up", spec.mlp_bias[0]))
         out = linear(g, inner, f"{slot}.mlp.down", spec.mlp_bias[1])
         return norm(g, spec, g.node("Add", out, x), f"{slot}.mlp.norm")
 
 
-def query_key_value(g: Graph, slot: str, x: str) -> str:
-    """[batch, sequence, 3 * hidden_size] from one product with the three weights side by side."""
-    product = g.node(
-        "MatMul", x, g.joined(f"{slot}.qkv.weight", [f"{slot}.{side}.weight" for side in "qkv"], transposed)
-    )
-    return str(
-        g.node("Add", product, g.joined(f"{slot}.qkv.bias", [f"{slot}.{side}.bias" for side in "qkv"], np.asarray))
-    )
-
-
 def _heads(g: Graph, spec: EncoderSpec, slot: str, x: str) -> list[str]:
     """q, k, v as [batch, heads, sequence, head_size]."""
-    width = spec.num_heads * spec.head_size
-    sides = g.node("Split", query_key_value(g, slot, x), g.constant([width] * 3, "int64"), outputs=3, axis=-1)
+    sides = query_key_value(g, spec, slot, x)
     shape = g.constant([0, 0, spec.num_heads, spec.head_size], "int64")
     return [g.node("Transpose", g.node("Reshape", side, shape), perm=[0, 2, 1, 3]) for side in sides]
