@@ -52,7 +52,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         config=config,
         tensors=tensors,
         names=_plain_names(tensors),
-        tokenizer=read_tokenizer(modules.encoder),
+        tokenizer=read_tokenizer(modules.encoder, modules.lower_case),
         modules=modules,
     )
 

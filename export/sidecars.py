@@ -33,8 +33,8 @@ def write_sidecars(folder: Path, checkpoint: Checkpoint, plan: Plan) -> None:
     _write(folder / "config.json", {key: value for key, value in checkpoint.config.items() if key != "auto_map"})
     prompts = {"prompts": checkpoint.modules.prompts, "default_prompt_name": checkpoint.modules.default_prompt_name}
     _write(folder / "config_sentence_transformers.json", prompts | {"similarity_fn_name": "cosine"})
-    lower = checkpoint.modules.lower_case
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": plan.max_length, "do_lower_case": lower})
+    # The tokenizer of a bundle lowers by itself where the checkpoint's modules did.
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": plan.max_length, "do_lower_case": False})
     if all(mode in _FLAGS for mode in plan.spec.pooling):  # sentence-transformers has no first_token_transform
         _write_modules(folder, plan)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 from strizh.export.modules import read_json
 from strizh.runtime.errors import CheckpointError
@@ -24,12 +24,20 @@ class TokenizerFacts:
     max_length: int | None
 
 
-def read_tokenizer(folder: Path) -> TokenizerFacts:
-    """Read `tokenizer.json`, or convert a slow-only tokenizer with transformers where that is installed."""
+def read_tokenizer(folder: Path, lower_case: bool = False) -> TokenizerFacts:
+    """Read `tokenizer.json`, or convert a slow-only tokenizer with transformers where that is installed.
+
+    `lower_case` is sentence-transformers' `do_lower_case`, which lowers a text before its tokenizer sees it: here the
+    tokenizer's first normaliser does that.
+    """
     path = folder / "tokenizer.json"
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else _convert(folder)
         tokenizer = Tokenizer.from_str(text)
+        if lower_case:
+            inner = [tokenizer.normalizer] if tokenizer.normalizer else []
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *inner])
+            text = tokenizer.to_str()
     except CheckpointError:
         raise
     except Exception as error:  # the Rust library raises bare Exception

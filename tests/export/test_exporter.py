@@ -247,3 +247,16 @@ def test_default_variants_follow_the_kernels(monkeypatch: pytest.MonkeyPatch) ->
     assert default_variants() == ("portable-fp32",)
     monkeypatch.setattr("strizh.kernels.library_path", lambda: Path("library"))
     assert default_variants() == ("portable-fp32", "cpu-bf16")
+
+
+def test_lower_case_of_the_modules_is_in_the_tokenizer(
+    make_checkpoint: MakeCheckpoint, add_modules: Callable[..., None], tmp_path: Path
+) -> None:
+    folder = make_checkpoint()
+    add_modules(folder, {"pooling_mode_mean_tokens": True})
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 30, "do_lower_case": True}))
+    export_model(folder, tmp_path / "bundle", variants=PADDED[:1])
+    with strizh.load(tmp_path / "bundle") as encoder:
+        loud, quiet = encoder.tokenize(["СТРИЖ ЛЕТИТ", "стриж летит"]).input_ids.reshape(2, -1)
+    np.testing.assert_array_equal(loud, quiet)
+    assert json.loads((tmp_path / "bundle/sentence_bert_config.json").read_text())["do_lower_case"] is False
