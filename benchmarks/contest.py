@@ -1,6 +1,6 @@
 """Contenders on the cases of one model: open, check parity, choose files and batch sizes, measure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,31 +22,45 @@ _TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and onl
 
 @dataclass(slots=True)
 class Contest:
-    """What came of it. `absent` and `failed` hold a line each, so that nothing is left out silently."""
+    """What came of it; `failed` holds a line for each engine and case that ended in an error."""
 
     rows: list[Row] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     thrown_away: list[str] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
     reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Contender:
+class Contender:
+    """A configuration and the process that it runs in."""
+
     configuration: Configuration
     worker: Worker
 
+    @property
+    def name(self) -> str:
+        """The label with the file or the options."""
+        return f"{self.configuration.label} ({self.configuration.detail})"
+
 
 def hold(
-    model: Model, cases: Sequence[Case], configurations: Sequence[Configuration], threads: int, method: Method, say: Say
+    model: Model,
+    cases: Sequence[Case],
+    configurations: Sequence[Configuration],
+    threads: int,
+    method: Method,
+    result: dict[str, Any],
+    say: Say,
 ) -> Contest:
-    """Measure every configuration on every case that the model is long enough for."""
+    """Measure every configuration on every case that the model is long enough for.
+
+    Versions and what is absent go into `result`, the rest is given back.
+    """
     contest = Contest()
     cases = [case for case in cases if max(case.lengths) <= model.longest]
     texts = {case.name: case.token_ids(model.vocab_size) for case in cases}
     expected = _expected(model, texts, threads, contest, say)
-    contenders = _open_all(model, configurations, threads, contest, say)
+    contenders = list(open_all(model, configurations, threads, result, say))
     try:
         entries = [
             (contender, entry)
@@ -78,11 +92,11 @@ def _expected(
         reference.close()
 
 
-def _open_all(
-    model: Model, configurations: Iterable[Configuration], threads: int, contest: Contest, say: Say
-) -> list[_Contender]:
+def open_all(
+    model: Model, configurations: Iterable[Configuration], threads: int, result: dict[str, Any], say: Say
+) -> Iterator[Contender]:
+    """Open what can be opened; versions and what is absent go into `result`. Whoever takes a contender closes it."""
     modules = dict(engines.modules())
-    opened: list[_Contender] = []
     for configuration in configurations:
         if "ids" not in configuration.takes:
             continue
@@ -93,27 +107,27 @@ def _open_all(
             worker = Worker(modules[configuration.engine].ENVIRONMENT, threads, configuration.variables)
             for file in configuration.files:
                 model.ensure(file, threads)
-            contest.versions |= worker.open(configuration, model.describe(), threads)["versions"]
-            opened.append(_Contender(configuration, worker))
+            result["versions"] |= worker.open(configuration, model.describe(), threads)["versions"]
         except EngineError as error:
-            contest.absent.append(f"{name}: {error}")
+            result["absent"].append(f"{model.name}: {name}: {error}")
             if worker:
                 worker.close()
-    return opened
+            continue
+        yield Contender(configuration, worker)
 
 
 def _select(
-    contenders: Sequence[_Contender],
+    contenders: Sequence[Contender],
     case: Case,
     texts: list[NDArray[np.int32]],
     expected: Vectors,
     contest: Contest,
     say: Say,
-) -> list[tuple[_Contender, Entry]]:
+) -> list[tuple[Contender, Entry]]:
     """For each label the configuration and batch size that are quickest on this case and give the right vectors."""
     say(f"{case.name}: parity, then the best file and batch size of each engine")
     best: dict[str, Entry] = {}
-    chosen: dict[str, tuple[_Contender, dict[str, Any]]] = {}
+    chosen: dict[str, tuple[Contender, dict[str, Any]]] = {}
     wrong: dict[str, Row] = {}
     for contender in contenders:
         label = contender.configuration.label
@@ -148,7 +162,7 @@ def _sizes(configuration: Configuration, case: Case) -> list[int | None]:
     return [*(size for size in known if size < count), *([count] if known[-1] >= count else [])]
 
 
-def _row(contender: _Contender, case: Case, found: dict[str, Any]) -> Row:
+def _row(contender: Contender, case: Case, found: dict[str, Any]) -> Row:
     configuration = contender.configuration
     return {
         "contender": configuration.label,
@@ -165,7 +179,7 @@ def _row(contender: _Contender, case: Case, found: dict[str, Any]) -> Row:
     }
 
 
-def _row_of(rows: Sequence[Row], contender: _Contender, entry: Entry) -> Row:
+def _row_of(rows: Sequence[Row], contender: Contender, entry: Entry) -> Row:
     label = contender.configuration.label
     return next(row for row in rows if row["contender"] == label and row["case"] == entry.case.name)
 

@@ -34,23 +34,21 @@ class Model:
         """Ids are below it."""
         return int(self.config["vocab_size"])
 
-    def describe(self) -> dict[str, Any]:
-        """What a worker is told, and what stands in the results."""
+    def facts(self) -> dict[str, Any]:
+        """What stands in the results. No path: it would be this machine's."""
         shape = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
-        return {
-            "name": self.name,
-            "checkpoint": str(self.checkpoint),
-            "files": str(self.folder),
-            "real": self.real,
-            "pad_token_id": int(self.config.get("pad_token_id") or 0),
-            "shape": {key: self.config[key] for key in shape},
-        }
+        return {"real": self.real, "shape": {key: self.config[key] for key in shape}}
 
-    def ensure(self, name: str, threads: int) -> Path:
-        """Make one of the model's files if it is not there. Raises `EngineError`."""
+    def describe(self) -> dict[str, Any]:
+        """What a worker is told."""
+        pad = int(self.config.get("pad_token_id") or 0)
+        return {"checkpoint": str(self.checkpoint), "files": str(self.folder), "pad_token_id": pad}
 
-        def make(maker: str, environment: str, source: str | None, path: Path) -> None:
-            worker = Worker(environment, threads)
+    def ensure(self, name: str, threads: int, environment: str | None = None) -> Path:
+        """Make one of the model's files if it is not there, in `environment` or the maker's own. Raises `EngineError`."""
+
+        def make(maker: str, usual: str, source: str | None, path: Path) -> None:
+            worker = Worker(environment or usual, threads)
             try:
                 worker.ask("make", maker=maker, model=self.describe(), source=source, path=str(path))
             finally:

@@ -33,18 +33,18 @@ class Reference:
                 failures.append(str(error))
                 worker.close()
                 continue
-            self.name, self._worker = configuration.label, worker
+            self.name, self.worker = configuration.label, worker
             return
         raise EngineError(f"nothing to compare vectors with: {'; '.join(failures)}")
 
     def vectors(self, texts: Sequence[NDArray[np.int32]]) -> Vectors:
         """float32 [n, dim]."""
-        self._worker.load(texts)
-        return self._worker.vectors(1)
+        self.worker.load(texts)
+        return self.worker.vectors(1)
 
     def close(self) -> None:
         """End its process."""
-        self._worker.close()
+        self.worker.close()
 
 
 def check(vectors: Vectors, expected: Vectors, configuration: Configuration) -> dict[str, Any]:

@@ -19,15 +19,13 @@ def run_contests(
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        contest = hold(model, cases, configurations, settings.threads, settings.method, settings.say)
+        contest = hold(model, cases, configurations, settings.threads, settings.method, result, settings.say)
         judged = list(goals.judge(contest.rows, machine.kind(result["machine"])))
-        result["models"][name] = model.describe() | {"reference": contest.reference}
-        result["versions"] |= contest.versions
+        result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows
-        result["goals"] += [{"model": name, **one} for one in judged]
-        result["absent"] += [f"{name}: {line}" for line in contest.absent]
-        result["thrown_away"] += [f"{name}: {line}" for line in contest.thrown_away]
-        result["failures"] += [f"{name}: {line}" for line in _failures(contest)]
+        result["goals"] += [{"model": model.name, **one} for one in judged]
+        result["thrown_away"] += [f"{model.name}: {line}" for line in contest.thrown_away]
+        result["failures"] += [f"{model.name}: {line}" for line in _failures(contest)]
         blocks += _blocks(model, contest, show(contest.rows), judged)
     return result | {"tables": [tables.heading(result, *tables.ROUNDS), *blocks, *tables.absent(result)]}
 
@@ -40,7 +38,7 @@ def _failures(contest: Contest) -> list[str]:
 
 
 def _blocks(model: models.Model, contest: Contest, shown: str, judged: list[dict[str, Any]]) -> list[str]:
-    shape = model.describe()["shape"]
+    shape = model.facts()["shape"]
     weights = "real weights" if model.real else "random weights"
     title = (
         f"## {model.name}: {shape['num_hidden_layers']} x {shape['hidden_size']}, "

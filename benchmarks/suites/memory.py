@@ -20,16 +20,16 @@ def run(settings: Settings) -> dict[str, Any]:
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        result["models"][name] = model.describe()
+        result["models"][model.name] = model.facts()
         rows = []
         for probe in candidates(settings, model, result):
-            settings.say(f"{name}: {probe.name}, {settings.batches} batches")
+            settings.say(f"{model.name}: {probe.name}, {settings.batches} batches")
             try:
                 rows.append(_measure(probe, model, settings))
             except EngineError as error:
-                result["failures"].append(f"{name}: {probe.name}: {error}")
+                result["failures"].append(f"{model.name}: {probe.name}: {error}")
         result["rows"] += rows
-        blocks.append(f"## {name}\n\n{_table(rows, settings.batches)}")
+        blocks.append(f"## {model.name}\n\n{_table(rows, settings.batches)}")
     return result | {
         "tables": [
             tables.heading(result, "resident bytes of a fresh process; those of its imports are taken off the model's"),

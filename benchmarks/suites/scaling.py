@@ -26,16 +26,17 @@ def run(settings: Settings) -> dict[str, Any]:
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        result["models"][name] = model.describe()
+        result["models"][model.name] = model.facts()
         for title, cases in (("length", LENGTHS), ("texts", COUNTS)):
-            contest = hold(model, cases, configurations, settings.threads, settings.method, settings.say)
-            _collect(result, name, contest, settings.threads, title)
-            blocks.append(f"## {name}: seconds against {title}\n\n{_grown(contest.rows, cases, title)}")
+            contest = hold(model, cases, configurations, settings.threads, settings.method, result, settings.say)
+            _collect(result, model.name, contest, settings.threads, title)
+            blocks.append(f"## {model.name}: seconds against {title}\n\n{_grown(contest.rows, cases, title)}")
         threads = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= settings.threads]
         for count in threads:
-            contest = hold(model, THREAD_CASES, configurations, count, settings.method, settings.say)
-            _collect(result, name, contest, count, "threads")
-        blocks.append(f"## {name}: speed with threads\n\n{_threads(result['rows'], name, threads)}")
+            contest = hold(model, THREAD_CASES, configurations, count, settings.method, result, settings.say)
+            _collect(result, model.name, contest, count, "threads")
+        blocks.append(f"## {model.name}: speed with threads\n\n{_threads(result['rows'], model.name, threads)}")
+    result["absent"] = list(dict.fromkeys(result["absent"]))
     return result | {"tables": [tables.heading(result, *tables.ROUNDS), *blocks, *tables.absent(result)]}
 
 
@@ -46,8 +47,6 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 def _collect(result: dict[str, Any], name: str, contest: Any, threads: int, axis: str) -> None:
     result["rows"] += [row | {"threads": threads, "axis": axis} for row in contest.rows]
-    result["versions"] |= contest.versions
-    result["absent"] += [line for one in contest.absent if (line := f"{name}: {one}") not in result["absent"]]
     result["failures"] += [f"{name}: {line}" for line in contest.failed]
 
 

@@ -18,7 +18,7 @@ def run(settings: Settings) -> dict[str, Any]:
     weights: dict[str, dict[str, int]] = {}
     for name in settings.models:
         model = models.find(name)
-        result["models"][name] = model.describe()
+        result["models"][model.name] = model.facts()
         for configuration in engines.find(list(settings.engines)):
             module = modules[configuration.engine]
             try:
@@ -27,11 +27,11 @@ def run(settings: Settings) -> dict[str, Any]:
                 if configuration.engine not in weights:
                     weights[configuration.engine] = _installed(module.ENVIRONMENT, module.RUNS_WITH)
             except EngineError as error:
-                result["absent"].append(f"{name}: {configuration.label} ({configuration.detail}): {error}")
+                result["absent"].append(f"{model.name}: {configuration.label} ({configuration.detail}): {error}")
                 continue
             result["rows"].append(
                 {
-                    "model": name,
+                    "model": model.name,
                     "contender": configuration.label,
                     "configuration": configuration.detail,
                     "artefact_bytes": artefact_bytes(configuration, model),

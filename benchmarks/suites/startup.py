@@ -20,8 +20,8 @@ def run(settings: Settings) -> dict[str, Any]:
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        result["models"][name] = model.describe()
-        settings.say(f"{name}: opening every engine once")
+        result["models"][model.name] = model.facts()
+        settings.say(f"{model.name}: opening every engine once")
         probes = list(candidates(settings, model, result))
         for number in range(settings.method.rounds):
             for probe in probes:
@@ -29,7 +29,7 @@ def run(settings: Settings) -> dict[str, Any]:
             settings.say(f"round {number + 1} of {settings.method.rounds}")
         rows = [_row(probe, model) for probe in probes]
         result["rows"] += rows
-        blocks.append(f"## {name}\n\n{_table(rows)}")
+        blocks.append(f"## {model.name}\n\n{_table(rows)}")
     return result | {
         "tables": [
             tables.heading(result, "a fresh process for every reading; the page cache is warm"),

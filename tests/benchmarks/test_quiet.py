@@ -37,15 +37,15 @@ def test_a_loop_that_takes_longer_than_at_its_best_speaks_against_the_round(watc
 
 def test_only_processes_that_are_watched_are_ours() -> None:
     watch = Watch()
+    if watch.instant([]).busy == 0:
+        pytest.skip("this system has no /proc")
     loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        before, alone = watch.instant([loop.pid]), watch.instant([])
-        time.sleep(0.5)
-        after = watch.instant([loop.pid])
+        used = 0.0
+        while used < 0.1:  # however long a busy machine takes to give it that much
+            time.sleep(0.05)
+            used = watch.instant([loop.pid]).watched - watch.instant([]).watched
     finally:
         loop.kill()
         loop.wait()
-    if before.busy == 0:
-        pytest.skip("this system has no /proc")
-    assert after.watched - before.watched >= 0.1  # it may have had to share a core with others
-    assert alone.watched <= before.watched
+    assert watch.instant([loop.pid]).watched == pytest.approx(watch.instant([]).watched, abs=0.05)
