@@ -21,6 +21,9 @@ namespace avx512_bf16 { extern const Kernels kernels; }
 namespace avx512 { extern const Kernels kernels; }
 namespace avx2 { extern const Kernels kernels; }
 #endif
+#if defined(__aarch64__)
+namespace neon { extern const Kernels kernels; }
+#endif
 namespace generic { extern const Kernels kernels; }
 namespace amx_emulated { extern const Kernels kernels; }
 
@@ -90,6 +93,8 @@ constexpr InstructionSet kInstructionSets[] = {
     {"avx512_bf16", runs_avx512_bf16, &avx512_bf16::kernels},
     {"avx512", runs_avx512, &avx512::kernels},
     {"avx2", runs_avx2, &avx2::kernels},
+#elif defined(__aarch64__)
+    {"neon", runs_always, &neon::kernels},
 #endif
     {"generic", runs_always, &generic::kernels},
     {"amx_emulated", runs_always, &amx_emulated::kernels},

@@ -8,24 +8,24 @@ struct Tile {
 struct Tiles {
   bool configured;
   TileConfiguration shape;
-  Tile tiles[8];
+  Tile registers[8];
 };
 
-static thread_local Tiles state;
+static thread_local Tiles processor;
 
 static inline void tiles_configure(const TileConfiguration& shape) {
   if (shape.palette != 1) __builtin_trap();
-  state = Tiles();
-  state.configured = true;
-  state.shape = shape;
+  processor = Tiles();
+  processor.configured = true;
+  processor.shape = shape;
 }
 
-static inline void tiles_release() { state.configured = false; }
+static inline void tiles_release() { processor.configured = false; }
 
 template <int tile>
 static inline Tile& used_tile() {
-  if (!state.configured || state.shape.rows[tile] == 0) __builtin_trap();
-  return state.tiles[tile];
+  if (!processor.configured || processor.shape.rows[tile] == 0) __builtin_trap();
+  return processor.registers[tile];
 }
 
 template <int tile>
@@ -35,15 +35,15 @@ template <int tile>
 static inline void tile_load(const void* from, size_t stride) {
   Tile& t = used_tile<tile>();
   t = Tile();
-  for (size_t row = 0; row < state.shape.rows[tile]; row++)
-    __builtin_memcpy(t.rows[row], static_cast<const char*>(from) + row * stride, state.shape.row_bytes[tile]);
+  for (size_t row = 0; row < processor.shape.rows[tile]; row++)
+    __builtin_memcpy(t.rows[row], static_cast<const char*>(from) + row * stride, processor.shape.row_bytes[tile]);
 }
 
 template <int tile>
 static inline void tile_store(void* to, size_t stride) {
   const Tile& t = used_tile<tile>();
-  for (size_t row = 0; row < state.shape.rows[tile]; row++)
-    __builtin_memcpy(static_cast<char*>(to) + row * stride, t.rows[row], state.shape.row_bytes[tile]);
+  for (size_t row = 0; row < processor.shape.rows[tile]; row++)
+    __builtin_memcpy(static_cast<char*>(to) + row * stride, t.rows[row], processor.shape.row_bytes[tile]);
 }
 
 // Denormal numbers count as zero, on the way in and out.
@@ -54,10 +54,10 @@ template <int c, int a, int b>
 static void tile_dot_bf16() {
   Tile& to = used_tile<c>();
   const Tile &left = used_tile<a>(), &right = used_tile<b>();
-  for (size_t m = 0; m < state.shape.rows[c]; m++) {
+  for (size_t m = 0; m < processor.shape.rows[c]; m++) {
     float even[16] = {}, odd[16] = {};
     const auto* x = reinterpret_cast<const uint16_t*>(left.rows[m]);
-    for (size_t k = 0; k < state.shape.row_bytes[a] / 4u; k++) {
+    for (size_t k = 0; k < processor.shape.row_bytes[a] / 4u; k++) {
       const auto* y = reinterpret_cast<const uint16_t*>(right.rows[k]);
       const float first = flushed(load_bf16(x + 2 * k)), second = flushed(load_bf16(x + 2 * k + 1));
       for (size_t n = 0; n < 16; n++) {

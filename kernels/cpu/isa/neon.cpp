@@ -1,0 +1,17 @@
+// arm64 NEON: float arithmetic on four lanes; bf16 is storage only.
+#include <arm_neon.h>
+#include <cstddef>
+#include <cstdint>
+
+#include "../kernels.h"
+
+namespace strizh::neon {
+
+#include "vector_neon.h"
+#include "product_fma.h"
+#include "text.h"
+
+extern const Kernels kernels;
+const Kernels kernels = STRIZH_KERNELS("neon", 96, nullptr, nullptr);
+
+}  // namespace strizh::neon
