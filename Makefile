@@ -3,6 +3,8 @@
 #   make demo    the embedded checkpoint becomes a bundle, sentences become vectors, and the parity report is shown
 #   make test    every test
 #   make lint    ruff, and mypy --strict
+#   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
+#   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
 #   make clean   remove all that these commands made
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
   $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint ruff mypy clean
+.PHONY: demo test fuzz test-arm64 lint ruff mypy clean
 
 demo: $(VENV)/.has-export
 	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
@@ -24,6 +26,19 @@ demo: $(VENV)/.has-export
 
 test: $(VENV)/.has-test
 	$(BIN)/python -P -m pytest -q -rs $(PYTEST_ARGS)
+
+SECONDS ?= 60
+SEED    ?= 1
+
+fuzz: build/native-sanitized/differ
+	$< --seconds $(SECONDS) --seed $(SEED)
+
+test-arm64: build/native-arm64/differ
+	qemu-aarch64 -L /usr/aarch64-linux-gnu $< --isa neon --seconds $(SECONDS) --seed $(SEED)
+
+build/native-%/differ: FORCE
+	cd tests/kernels/native && cmake --preset $* && cmake --build --preset $*
+FORCE:
 
 lint: ruff mypy
 

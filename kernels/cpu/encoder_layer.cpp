@@ -320,7 +320,7 @@ void check_encoder_layer(const StrizhEncoderLayer& l) {
   require(l.relative_bias == nullptr || (l.relative_buckets >= 4 && l.relative_max_distance > 0),
           "relative_bias needs relative_buckets of at least 4 and relative_max_distance");
   for (const StrizhNorm* norm : {&l.attention_norm, &l.mlp_norm})
-    require(norm->kind == 0 || (norm->kind <= 2 && norm->weight), "a norm has no weight or an unknown kind");
+    require(norm->kind == 0 || (norm->kind >= 1 && norm->kind <= 2 && norm->weight), "a norm has no weight or an unknown kind");
 }
 
 void encoder_layer(const StrizhEncoderLayer& layer, const Batch& batch, const float* hidden, float* out) {

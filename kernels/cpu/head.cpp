@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
+#include "error.h"
 #include "isa.h"
 #include "memory.h"
 #include "team.h"
@@ -36,9 +38,16 @@ void pool_text(Pooling kind, size_t size, const float* rows, size_t length, floa
   for (size_t c = 0; c < size; c++) out[c] *= scale;
 }
 
+// Throws unless first <= value <= last.
+void expect(const std::string& name, int32_t value, int32_t first, int32_t last) {
+  if (value < first || value > last)
+    throw Error(name + " is " + std::to_string(value) + "; expected " + std::to_string(first) + " to " + std::to_string(last));
+}
+
 }  // namespace
 
 void norm(const StrizhNorm& n, size_t size, const float* in, size_t rows, float* out) {
+  expect("Norm: kind", n.kind, 1, 2);
   const Kernels& isa = kernels();
   run_team(threads(), [&](const Member& me) {
     const size_t first = share(rows, me.index, me.count), last = share(rows, me.index + 1, me.count);
@@ -48,6 +57,7 @@ void norm(const StrizhNorm& n, size_t size, const float* in, size_t rows, float*
 }
 
 void pooling(Pooling kind, size_t size, const float* hidden, const Batch& batch, float* out) {
+  expect("Pooling: kind", static_cast<int32_t>(kind), 0, 5);
   run_team(threads(), [&](const Member& me) {
     const size_t last = share(batch.texts, me.index + 1, me.count);
     for (size_t text = share(batch.texts, me.index, me.count); text < last; text++)
@@ -56,6 +66,10 @@ void pooling(Pooling kind, size_t size, const float* hidden, const Batch& batch,
 }
 
 void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
+  expect("Dense: precision", d.precision, 0, 1);
+  expect("Dense: activation", d.activation, 0, 6);
+  expect("Dense: in_features", d.in_features, 1, INT32_MAX);
+  expect("Dense: out_features", d.out_features, 1, INT32_MAX);
   const Precision precision = static_cast<Precision>(d.precision);
   const size_t from = static_cast<size_t>(d.in_features), to = static_cast<size_t>(d.out_features);
   const size_t lines = padded(from) / elements_per_line(precision), stride = (kDenseRows + 32) * kLineBytes;
