@@ -14,18 +14,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-import benchmarks  # noqa: E402, F401
+if not __package__:  # run as a script, not imported
+    # The root may not stay on the path: its folder `kernels` would be taken for the package that transformers looks for.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import benchmarks  # noqa: F401
 
-del sys.path[0]
+    del sys.path[0]
 
-from benchmarks import environments, machine, models, tables  # noqa: E402
-from benchmarks.engines import Configuration  # noqa: E402
-from benchmarks.rounds import Entry, Method, measure  # noqa: E402
-from benchmarks.workers import EngineError, Worker  # noqa: E402
-from benchmarks.workloads import Case, equal, ragged  # noqa: E402
-from strizh.kernels.reference import normalize  # noqa: E402
-from strizh.runtime.cores import usable_cores  # noqa: E402
+from benchmarks import environments, machine, models, tables
+from benchmarks.engines import Configuration
+from benchmarks.rounds import Entry, Method, measure
+from benchmarks.workers import EngineError, Worker
+from benchmarks.workloads import Case, equal, ragged
+from strizh.kernels.reference import normalize
+from strizh.runtime.cores import usable_cores
 
 CASES = (equal(16, 128), ragged(), equal(1, 16, "ms"), equal(1, 128, "ms"))
 

@@ -5,8 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-from benchmarks import environments  # noqa: E402
+if not __package__:  # run as a script, not imported
+    # The root may not stay on the path: its folder `kernels` would be taken for the package that transformers looks for.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import benchmarks  # noqa: F401
+
+    del sys.path[0]
+
+from benchmarks import environments
 
 
 def main() -> int:

@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-import benchmarks  # noqa: E402, F401
+if not __package__:  # run as a script, not imported
+    # The root may not stay on the path: its folder `kernels` would be taken for the package that transformers looks for.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import benchmarks  # noqa: F401
 
-del sys.path[0]
+    del sys.path[0]
 
-from benchmarks import machine, results, svg  # noqa: E402
-from benchmarks.summary import Row, figures  # noqa: E402
-from benchmarks.tables import number  # noqa: E402
+from benchmarks import machine, results, svg
+from benchmarks.summary import Row, figures
+from benchmarks.tables import number
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 

@@ -5,17 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# The repository's root must not stay on the path: its folder `kernels` would be taken for the package of that name
-# that transformers looks for.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-import benchmarks  # noqa: E402, F401
+if not __package__:  # run as a script, not imported
+    # The root may not stay on the path: its folder `kernels` would be taken for the package that transformers looks for.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import benchmarks  # noqa: F401
 
-del sys.path[0]
+    del sys.path[0]
 
-from benchmarks import results, suites  # noqa: E402
-from benchmarks.rounds import Method  # noqa: E402
-from benchmarks.suites import Settings  # noqa: E402
-from strizh.runtime.cores import usable_cores  # noqa: E402
+from benchmarks import results, suites
+from benchmarks.rounds import Method
+from benchmarks.suites import Settings
+from strizh.runtime.cores import usable_cores
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,17 +14,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# The repository's root must not stay on the path: its folder `kernels` would be taken for the package of that name
-# that transformers looks for.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-import benchmarks  # noqa: E402, F401
+if not __package__:  # run as a script, not imported
+    # The root may not stay on the path: its folder `kernels` would be taken for the package that transformers looks for.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import benchmarks  # noqa: F401
 
-del sys.path[0]
+    del sys.path[0]
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from benchmarks.engines import Batch, Engine  # noqa: E402
-from benchmarks.installed import installed_bytes  # noqa: E402
+from benchmarks.engines import Batch, Engine
+from benchmarks.installed import installed_bytes
 
 _MAX_REPEATS = 400
 

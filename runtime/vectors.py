@@ -21,7 +21,7 @@ def mean_of_windows(vectors: Float32, tokens: NDArray[np.int32], owner: NDArray[
     """
     windows = np.bincount(owner)
     first = np.cumsum(windows) - windows
-    result = vectors[first]
+    result: Float32 = vectors[first]
     for text in np.flatnonzero(windows > 1):
         rows = slice(first[text], first[text] + windows[text])
         result[text] = np.average(vectors[rows], axis=0, weights=tokens[rows])
