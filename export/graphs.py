@@ -10,7 +10,7 @@ import onnx
 from strizh.export import targets
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
-from strizh.export.targets import ort
+from strizh.export.targets import cpu, ort
 from strizh.export.weights import Array
 from strizh.export.write import ExternalData, external_data, write_model
 from strizh.runtime.bundle import Variant
@@ -50,4 +50,7 @@ def _details(recipe: Recipe, spec: EncoderSpec, model: onnx.ModelProto) -> dict[
     counts = dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
     if recipe.target == "ort" and (found := ort.fused_counts(model)) != (wanted := ort.expected_counts(spec)):
         raise Error(f"{recipe.name} has fused nodes {found}, the spec calls for {wanted}. This is a bug of the target.")
-    return {"nodes": counts, "opset": {item.domain or "ai.onnx": item.version for item in model.opset_import}}
+    details = {"nodes": counts, "opset": {item.domain or "ai.onnx": item.version for item in model.opset_import}}
+    if recipe.target == "cpu" and recipe.precision == "int8":
+        details["int8"] = {"percent_of_matrix_flops_at_128_tokens": round(100 * cpu.int8_share(spec), 1)}
+    return details

@@ -29,13 +29,17 @@ class Recipe:
 
 _FLOAT32 = Promise(cosine_min=0.999999, cosine_mean=0.999999, max_abs=2e-5)
 _BFLOAT16 = Promise(cosine_min=0.9998, cosine_mean=0.9999)
+_PACKED_INT8 = Promise(cosine_min=0.998, cosine_mean=0.9992)
 
 PORTABLE_FP32 = Recipe("portable-fp32", "portable", "fp32", "onnx/model.onnx", "onnx/classifier.onnx", _FLOAT32)
 ORT_FP32 = Recipe("ort-fp32", "ort", "fp32", "onnx/model_ort.onnx", "onnx/classifier_ort.onnx", _FLOAT32)
 CPU_FP32 = Recipe("cpu-fp32", "cpu", "fp32", "packed/cpu_fp32.onnx", "packed/cpu_fp32_classifier.onnx", _FLOAT32, True)
 CPU_BF16 = Recipe("cpu-bf16", "cpu", "bf16", "packed/cpu_bf16.onnx", "packed/cpu_bf16_classifier.onnx", _BFLOAT16, True)
+CPU_INT8 = Recipe(
+    "cpu-int8", "cpu", "int8", "packed/cpu_int8.onnx", "packed/cpu_int8_classifier.onnx", _PACKED_INT8, True
+)
 
-RECIPES = {recipe.name: recipe for recipe in (PORTABLE_FP32, ORT_FP32, CPU_FP32, CPU_BF16)}
+RECIPES = {recipe.name: recipe for recipe in (PORTABLE_FP32, ORT_FP32, CPU_FP32, CPU_BF16, CPU_INT8)}
 
 
 def find_recipe(name: str) -> Recipe:

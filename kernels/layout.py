@@ -4,12 +4,16 @@ Export writes them into the bundle, so that loading a model is a memory map and 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strizh.kernels.reference import quantize
+
+LINE = 64  # bytes of one row that lie together
 PANEL = 32  # columns of one panel, and the multiple to which every size is padded
-GROUP = {"fp32": 1, "bf16": 2}  # elements that follow each other in k, four bytes together
+GROUP = {"fp32": 1, "bf16": 2, "int8": 4}  # elements that follow each other in k, four bytes together
 
 
 def padded(size: int) -> int:
@@ -32,15 +36,37 @@ def to_bf16(x: ArrayLike) -> NDArray[np.uint16]:
 def pack_linear(weight: ArrayLike, precision: str) -> NDArray[np.generic]:
     """Weight [out, in] as panels [out / 32, in / group, 32, group]: uint16 bits for bf16, float32 for fp32.
 
-    Both sizes are padded with zeros to multiples of 32.
+    Both sizes are padded with zeros to multiples of 32. "int8": see `pack_int8`.
     """
     weight = np.asarray(weight, np.float32)
-    rows, columns = padded(weight.shape[0]), padded(weight.shape[1])
-    full = np.zeros((rows, columns), np.float32)
+    if precision == "int8":
+        return pack_int8(weight)
+    panels = _panels(weight, GROUP[precision], padded(weight.shape[1]))
+    return panels if precision == "fp32" else to_bf16(panels)
+
+
+def pack_int8(weight: ArrayLike) -> NDArray[np.int8]:
+    """Weight [out, in] as int8 [out / 32, bytes]: panels [in / 4, 32, 4], and behind each of them its 32 columns' scales
+    as float32 and 128 times the sums of their integers as int32.
+
+    `in` is padded to a multiple of 64 (a line of packed rows), `out` to one of 32. Columns are quantised by
+    `reference.quantize`.
+    """
+    q, scale = quantize(weight)
+    integers = np.asarray(q, np.int32)
+    panels = _panels(integers, GROUP["int8"], -(-q.shape[1] // LINE) * LINE).astype(np.int8)
+    trailer = np.zeros((len(panels), 2, PANEL), np.int32)
+    trailer[:, 0] = pad_vector(scale).view(np.int32).reshape(-1, PANEL)
+    trailer[:, 1] = np.pad(128 * integers.sum(1), (0, PANEL * len(panels) - len(integers))).reshape(-1, PANEL)
+    parts = (panels.reshape(len(panels), -1), trailer.reshape(len(panels), -1).view(np.int8))
+    return np.concatenate(parts, axis=1)
+
+
+def _panels(weight: NDArray[Any], group: int, columns: int) -> NDArray[Any]:
+    rows = padded(weight.shape[0])
+    full = np.zeros((rows, columns), weight.dtype)
     full[: weight.shape[0], : weight.shape[1]] = weight
-    group = GROUP[precision]
-    panels = full.reshape(rows // PANEL, PANEL, columns // group, group).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(panels) if precision == "fp32" else to_bf16(panels)
+    return np.ascontiguousarray(full.reshape(rows // PANEL, PANEL, columns // group, group).transpose(0, 2, 1, 3))
 
 
 def head_order(head_size: int, rope_dim: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ The runtime does not come this way: ONNX Runtime registers the same library and 
 """
 
 import ctypes as c
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,7 @@ _POOLINGS = {
     "mean_sqrt_len_tokens": 4,
     "weightedmean": 5,
 }
-_PRECISIONS = {"fp32": 0, "bf16": 1}
+_PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 1}  # int8 products are among bf16 ones
 
 
 class KernelError(Exception):
@@ -35,7 +35,7 @@ class KernelError(Exception):
 
 
 class _Linear(c.Structure):
-    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p))
+    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p), ("int8", c.c_int32))
 
 
 class _Norm(c.Structure):
@@ -135,12 +135,16 @@ def _pointer(x: Any) -> Any:
 
 
 class EncoderLayer:
-    """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`."""
+    """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`.
+
+    "int8" means the products "qkv", "output", "up" and "down" but for those in `keep_bf16`.
+    """
 
     def __init__(
         self, weights: Mapping[str, ArrayLike], *, head_size: int, activation: str, attention_scale: float,
         norm_kind: str, norm_eps: float, pre_norm: bool = False, rope: Mapping[str, Any] | None = None,
         window: int | None = None, causal: bool = False, relative_max_distance: int = 0, precision: str = "fp32",
+        keep_bf16: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._kept: list[NDArray[Any]] = []
         w = {name: np.asarray(x, np.float32) for name, x in weights.items()}
@@ -151,7 +155,10 @@ class EncoderLayer:
         gated = "mlp.gate.weight" in w
 
         def linear(packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
-            return _Linear(self._keep(packed), self._keep(bias))
+            return _Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8)
+
+        def of(product: str) -> str:
+            return "bf16" if product in keep_bf16 else precision
 
         def bias(name: str) -> NDArray[Any] | None:
             return layout.pad_vector(w[f"{name}.bias"]) if f"{name}.bias" in w else None
@@ -175,15 +182,15 @@ class EncoderLayer:
             len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, r.get("theta", 0.0),
             r.get("factor", 1.0), attention_scale,
             linear(
-                layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=precision),
+                layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=of("qkv")),
                 layout.pack_attention_bias(biases, (len(q), len(k), len(v)), head_size=head_size, rope_dim=rope_dim),
             ),
             linear(
-                layout.pack_attention_output(w["attention.o.weight"], head_size=head_size, precision=precision),
+                layout.pack_attention_output(w["attention.o.weight"], head_size=head_size, precision=of("output")),
                 bias("attention.o"),
             ),
-            linear(layout.pack_linear(up, precision), up_bias),
-            linear(layout.pack_linear(w["mlp.down.weight"], precision), bias("mlp.down")),
+            linear(layout.pack_linear(up, of("up")), up_bias),
+            linear(layout.pack_linear(w["mlp.down.weight"], of("down")), bias("mlp.down")),
             norm("attention.norm"), norm("mlp.norm"), norm_eps,
             *(
                 self._keep(layout.spread_heads(w[f"attention.{name}.weight"], head_size, order))
@@ -239,7 +246,7 @@ def dense(
         plain.shape[1],
         plain.shape[0],
         _ACTIVATIONS[activation],
-        _Linear(_address(packed), _address(b)),
+        _Linear(_address(packed), _address(b), packed.dtype == np.int8),
     )
     out = np.empty((len(rows), plain.shape[0]), np.float32)
     _call("strizh_dense", c.byref(spec), *map(_pointer, (_address(rows), c.c_int64(len(rows)), _address(out))))

@@ -3,7 +3,7 @@
 The operators' attributes are the fields of the spec; kernels/cpu/ort_operators.h lists their inputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -24,15 +24,17 @@ _TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
 
 
 def build(
-    spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "bf16"
-) -> onnx.ModelProto:
-    """The packed graph in `precision` "fp32" or "bf16": `input_ids` int32 [total_tokens] and `cu_seqlens` int32
+    spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "bf16",
+    keep_bf16: Collection[str] = (),
+) -> onnx.ModelProto:  # fmt: skip
+    """The packed graph in `precision` "fp32", "bf16" or "int8": `input_ids` int32 [total_tokens] and `cu_seqlens` int32
     [batch + 1] to `token_embeddings` [total_tokens, hidden] and `sentence_embedding` [batch, dim], or `logits`.
 
-    Residual stream, norms, softmax, pooling and heads are float32 in every precision.
+    Residual stream, norms, softmax, pooling and heads are float32 in every precision. In "int8" the four products of
+    every layer are int8, but for those named in `keep_bf16` (of `products`); attention and tables are bfloat16.
     """
     _check(spec)
-    g = _Packer(spec.family, weights, precision)
+    g = _Packer(spec.family, weights, precision, frozenset(keep_bf16))
     hidden = _embeddings(g, spec)
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
@@ -45,9 +47,14 @@ def build(
 class _Packer(Graph):
     """A graph whose weights are packed as they are added. A missing slot is an input that is left out."""
 
-    def __init__(self, name: str, weights: Mapping[str, Array], precision: str) -> None:
+    def __init__(self, name: str, weights: Mapping[str, Array], precision: str, keep_bf16: Collection[str]) -> None:
         super().__init__(name, weights)
         self.precision = precision
+        self.keep_bf16 = keep_bf16
+
+    def precision_of(self, weight: str) -> str:
+        """How this weight of a layer's product is stored."""
+        return "bf16" if weight.removesuffix(".weight") in self.keep_bf16 else self.precision
 
     def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
         """A node of the kernels' domain."""
@@ -67,18 +74,36 @@ class _Packer(Graph):
         """Weight and bias of a linear layer."""
         name = f"{slot}.weight"
         if name not in self.initializers:
-            self.packed(name, layout.pack_linear(self.weights[name], self.precision))
+            self.packed(name, layout.pack_linear(self.weights[name], self.precision_of(name)))
         return name, self.vector(f"{slot}.bias")
 
     def table(self, slot: str) -> str:
         """An embedding table, its rows as they are."""
         if slot not in self.initializers:
             rows = self.weights[slot]
-            self.packed(slot, layout.to_bf16(rows) if self.precision == "bf16" else rows)
+            self.packed(slot, rows if self.precision == "fp32" else layout.to_bf16(rows))
         return slot
 
     def optional(self, slot: str) -> Array | None:
         return self.weights.get(slot)
+
+
+def products(spec: EncoderSpec) -> dict[str, int]:
+    """The matrix products whose precision `build` chooses, by name, with their multiplications for one token."""
+    width = spec.num_heads * spec.head_size
+    columns = (spec.num_heads + 2 * spec.num_kv_heads) * spec.head_size
+    inner = spec.hidden_size * spec.intermediate_size
+    up = ("gate_up", 2 * inner) if spec.gated_mlp else ("up", inner)
+    layer = {"attention.qkv": spec.hidden_size * columns, "attention.o": width * spec.hidden_size}
+    layer |= {f"mlp.{up[0]}": up[1], "mlp.down": inner}
+    return {f"layers.{i}.{name}": count for i in range(len(spec.layers)) for name, count in layer.items()}
+
+
+def int8_share(spec: EncoderSpec, keep_bf16: Collection[str] = (), tokens: int = 128) -> float:
+    """Share of the matrix multiplications that int8 does in texts of `tokens` tokens; attention's own are bfloat16."""
+    counts = products(spec)
+    attention = len(spec.layers) * 2 * tokens * spec.num_heads * spec.head_size
+    return sum(n for name, n in counts.items() if name not in keep_bf16) / (sum(counts.values()) + attention)
 
 
 def _check(spec: EncoderSpec) -> None:
@@ -132,13 +157,13 @@ def _attention(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple
     name, head = f"{slot}.qkv.weight", {"head_size": spec.head_size}
     if name not in g.initializers:
         q, k, v = (g.weights[f"{slot}.{part}.weight"] for part in "qkv")
-        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision, **head))
+        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision_of(name), **head))
     q_bias, k_bias, v_bias = (g.optional(f"{slot}.{part}.bias") for part in "qkv")
     rows = tuple(heads * spec.head_size for heads in sizes)
     bias = layout.pack_attention_bias((q_bias, k_bias, v_bias), rows, rope_dim=rope_dim, **head)
     output = f"{slot}.o.weight"
     if output not in g.initializers:
-        g.packed(output, layout.pack_attention_output(g.weights[output], precision=g.precision, **head))
+        g.packed(output, layout.pack_attention_output(g.weights[output], precision=g.precision_of(output), **head))
     return name, "" if bias is None else g.packed(f"{slot}.qkv.bias", bias), output, g.vector(f"{slot}.o.bias")
 
 
@@ -149,7 +174,7 @@ def _mlp(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
     name = f"{slot}.gate_up.weight"
     if name not in g.initializers:
         both = layout.interleave(g.weights[f"{slot}.gate.weight"], g.weights[f"{slot}.up.weight"])
-        g.packed(name, layout.pack_linear(both, g.precision))
+        g.packed(name, layout.pack_linear(both, g.precision_of(name)))
     gate, up = g.optional(f"{slot}.gate.bias"), g.optional(f"{slot}.up.bias")
     bias = "" if gate is None or up is None else g.packed(f"{slot}.gate_up.bias", layout.interleave(gate, up))
     return name, bias, *down

@@ -19,6 +19,7 @@ extern "C" {
 typedef struct {
   const void* panels;
   const float* bias;  // or null
+  int32_t int8;       // 1: panels of 8-bit integers, whatever the operator's precision
 } StrizhLinear;
 
 typedef struct {
@@ -37,7 +38,7 @@ typedef struct {
 } StrizhNorm;
 
 typedef struct {
-  int32_t precision;  // of the four products: 0 float32, 1 bfloat16
+  int32_t precision;  // of attention and of the products that are not int8: 0 float32, 1 bfloat16
   int32_t hidden_size, num_heads, num_kv_heads, head_size, intermediate_size;
   int32_t activation;  // 0 identity, 1 gelu, 2 gelu_tanh, 3 silu, 4 relu
   int32_t gated_mlp, pre_norm, causal;

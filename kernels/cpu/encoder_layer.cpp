@@ -10,9 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <string>
 
-#include "error.h"
 #include "isa.h"
 #include "layer_shape.h"
 #include "layer_tables.h"
@@ -77,9 +75,11 @@ class LayerRun {
         const Block b = block(i);
         attend(b, 0, shape_.heads);
         begin_residual(b, 0, b.rows);
+        quantize(layer_.output, b.context, context_size(), 0, b.rows);
         output(b, 0, hidden_panels());
         between(b, 0, b.rows);
         up(b, 0, inner_panels());
+        quantize(layer_.down, b.inner, shape_.inner_padded, 0, b.rows);
         down(b, 0, hidden_panels());
         finish(b, 0, b.rows);
       }
@@ -97,17 +97,20 @@ class LayerRun {
     me.barrier();
     attend(b, mine(shape_.heads), end(shape_.heads));
     me.barrier();
+    if (quantize(layer_.output, b.context, context_size(), mine(b.rows), end(b.rows))) me.barrier();
     output(b, mine(hidden_panels()), end(hidden_panels()));
     me.barrier();
     between(b, mine(b.rows), end(b.rows));
     me.barrier();
     up(b, mine(inner_panels()), end(inner_panels()));
     me.barrier();
+    if (quantize(layer_.down, b.inner, shape_.inner_padded, mine(b.rows), end(b.rows))) me.barrier();
     down(b, mine(hidden_panels()), end(hidden_panels()));
     me.barrier();
     finish(b, mine(b.rows), end(b.rows));
   }
 
+  size_t context_size() const { return shape_.heads * shape_.width; }
   size_t hidden_panels() const { return shape_.hidden_padded / kPanelColumns; }
   size_t inner_panels() const { return shape_.inner_padded / kPanelColumns; }
 
@@ -125,17 +128,23 @@ class LayerRun {
     value_ = key_ + key_bytes();
   }
 
+  // Of packed rows before they become 8-bit ones, which are shorter.
+  size_t lines(size_t columns) const { return lines_of(columns, shape_.precision); }
+
   size_t block_bytes(size_t capacity) const {
-    const size_t lines = shape_.hidden_lines + shape_.heads * shape_.head_lines + shape_.inner_lines;
-    return capacity * (lines * kLineBytes + shape_.hidden_padded * sizeof(float));
+    const size_t columns = shape_.hidden_padded + context_size() + shape_.inner_padded;
+    const size_t floats = capacity * (shape_.hidden_padded + 3);  // the residual rows, and scales
+    return lines(columns) * capacity * kLineBytes + divide_up(floats * sizeof(float), kLineBytes) * kLineBytes;
   }
 
   Block place_block(char* base, size_t capacity, size_t first, size_t rows) const {
     const size_t stride = capacity * kLineBytes;
-    char* context = base + shape_.hidden_lines * stride;
-    char* inner = context + shape_.heads * shape_.head_lines * stride;
-    char* residual = inner + shape_.inner_lines * stride;
-    return {first, rows, {base, stride}, {context, stride}, {inner, stride}, reinterpret_cast<float*>(residual)};
+    char* context = base + lines(shape_.hidden_padded) * stride;
+    char* inner = context + lines(context_size()) * stride;
+    float* residual = reinterpret_cast<float*>(inner + lines(shape_.inner_padded) * stride);
+    float* scales = residual + capacity * shape_.hidden_padded;
+    return {first, rows, {base, stride, scales}, {context, stride, scales + capacity},
+            {inner, stride, scales + 2 * capacity}, residual};
   }
 
   char* query_at(size_t head, size_t token) const {
@@ -153,22 +162,33 @@ class LayerRun {
 
   NormCall norm_call(const StrizhNorm& norm, bool apply, const float* in, size_t in_stride, size_t rows) const {
     return {apply ? static_cast<Norm>(norm.kind) : Norm::none, norm.weight, norm.bias, norm.eps, in, in_stride, rows,
-            shape_.hidden, nullptr, 0, {nullptr, 0}, shape_.precision};
+            shape_.hidden, nullptr, 0, {}, shape_.precision};
   }
 
-  static PackedRows from_row(PackedRows packed, size_t row) { return {packed.data + row * kLineBytes, packed.stride}; }
+  static PackedRows from_row(PackedRows packed, size_t row) {
+    return {packed.data + row * kLineBytes, packed.stride, packed.scales + row};
+  }
+
+  Precision precision_of(const StrizhLinear& weights) const { return weights.int8 ? Precision::int8 : shape_.precision; }
+
+  // Whether there was anything to do.
+  bool quantize(const StrizhLinear& consumer, PackedRows packed, size_t size, size_t begin, size_t end) const {
+    if (consumer.int8) isa_.quantize({from_row(packed, begin), end - begin, size});
+    return consumer.int8 != 0;
+  }
 
   void load(const Block& b, size_t begin, size_t end) const {
     const float* in = hidden_ + (b.first + begin) * shape_.hidden;
     NormCall call = norm_call(layer_.attention_norm, layer_.pre_norm, in, shape_.hidden, end - begin);
     call.packed = from_row(b.input, begin);
+    call.precision = precision_of(layer_.qkv);
     isa_.norm(call);
   }
 
   void project(const Block& b, float* head, size_t first_unit, size_t last_unit) const {
     const size_t panels = shape_.head_panels();
     for (size_t unit = first_unit; unit < last_unit; unit++) {
-      LinearCall call = linear_call(layer_.qkv, shape_.hidden_lines, b.input, b.rows, unit * panels, (unit + 1) * panels);
+      LinearCall call = linear_call(layer_.qkv, shape_.hidden_padded, b.input, b.rows, unit * panels, (unit + 1) * panels);
       call.fetch_end = last_unit * panels;
       call.epilogue = Epilogue::store;
       call.out = head;
@@ -213,7 +233,7 @@ class LayerRun {
           PackedRows out = from_row(b.context, at);
           out.data += head * shape_.head_lines * b.context.stride;
           isa_.attend({shape_.precision,
-                       {query_at(head, b.first + at), query_rows() * kLineBytes},
+                       {query_at(head, b.first + at), query_rows() * kLineBytes, nullptr},
                        key_at(kv, text), value_at(kv, text), value_stride(), shape_.width, count, position + done,
                        batch_.length(text), layer_.window < 0 ? SIZE_MAX : static_cast<size_t>(layer_.window),
                        layer_.causal != 0, tables_.bias(head), out});
@@ -230,7 +250,7 @@ class LayerRun {
   }
 
   void output(const Block& b, size_t begin, size_t end) const {
-    add_product(b, layer_.output, shape_.heads * shape_.head_lines, b.context, begin, end);
+    add_product(b, layer_.output, context_size(), b.context, begin, end);
   }
 
   // Post-norm: the attention's norm, kept and packed. Pre-norm: the feed-forward's, packed only.
@@ -238,13 +258,14 @@ class LayerRun {
     float* rows = b.residual + begin * shape_.hidden_padded;
     NormCall call = norm_call(layer_.pre_norm ? layer_.mlp_norm : layer_.attention_norm, true, rows, shape_.hidden_padded, end - begin);
     call.packed = from_row(b.input, begin);
+    call.precision = precision_of(layer_.up);
     if (!layer_.pre_norm) call.out = rows, call.out_stride = shape_.hidden_padded;
     isa_.norm(call);
   }
 
   void up(const Block& b, size_t begin, size_t end) const {
     const size_t together = layer_.gated_mlp ? 2 : 1;
-    LinearCall call = linear_call(layer_.up, shape_.hidden_lines, b.input, b.rows, begin * together, end * together);
+    LinearCall call = linear_call(layer_.up, shape_.hidden_padded, b.input, b.rows, begin * together, end * together);
     call.epilogue = layer_.gated_mlp ? Epilogue::gate : Epilogue::activate;
     call.activation = static_cast<Activation>(layer_.activation);
     call.packed = b.inner;
@@ -252,7 +273,7 @@ class LayerRun {
   }
 
   void down(const Block& b, size_t begin, size_t end) const {
-    add_product(b, layer_.down, shape_.inner_lines, b.inner, begin, end);
+    add_product(b, layer_.down, shape_.inner_padded, b.inner, begin, end);
   }
 
   void finish(const Block& b, size_t begin, size_t end) const {
@@ -263,17 +284,18 @@ class LayerRun {
     isa_.norm(call);
   }
 
-  void add_product(const Block& b, const StrizhLinear& weights, size_t lines, PackedRows a, size_t begin, size_t end) const {
-    LinearCall call = linear_call(weights, lines, a, b.rows, begin, end);
+  void add_product(const Block& b, const StrizhLinear& weights, size_t k, PackedRows a, size_t begin, size_t end) const {
+    LinearCall call = linear_call(weights, k, a, b.rows, begin, end);
     call.epilogue = Epilogue::add;
     call.out = b.residual;
     call.out_stride = shape_.hidden_padded;
     isa_.linear(call);
   }
 
-  LinearCall linear_call(const StrizhLinear& weights, size_t lines, PackedRows a, size_t rows, size_t begin, size_t end) const {
-    const Linear linear{shape_.precision, static_cast<const char*>(weights.panels), weights.bias, lines};
-    return {linear, a, rows, begin, end, end, Epilogue::store, Activation::identity, nullptr, 0, {nullptr, 0}};
+  LinearCall linear_call(const StrizhLinear& weights, size_t k, PackedRows a, size_t rows, size_t begin, size_t end) const {
+    const Precision precision = precision_of(weights);
+    const Linear linear{precision, static_cast<const char*>(weights.panels), weights.bias, lines_of(k, precision)};
+    return {linear, a, rows, begin, end, end, Epilogue::store, Activation::identity, nullptr, 0, {}};
   }
 
   // Calls visit(text, position in it, row in the block, rows) for the texts that a block touches.
@@ -299,29 +321,7 @@ class LayerRun {
   char *query_ = nullptr, *key_ = nullptr, *value_ = nullptr;
 };
 
-void require(bool holds, const std::string& what) {
-  if (!holds) throw Error(what);
-}
-
 }  // namespace
-
-void check_encoder_layer(const StrizhEncoderLayer& l) {
-  const auto text = [](int64_t x) { return std::to_string(x); };
-  require(l.precision == 0 || l.precision == 1, "precision is " + text(l.precision) + "; expected 0 (float32) or 1 (bfloat16)");
-  require(l.hidden_size > 0 && l.intermediate_size > 0 && l.head_size > 0 && l.num_heads > 0, "a size is not positive");
-  require(l.num_kv_heads > 0 && l.num_heads % l.num_kv_heads == 0,
-          "num_heads is " + text(l.num_heads) + " and num_kv_heads " + text(l.num_kv_heads) + "; expected a multiple of it");
-  require(padded(static_cast<size_t>(l.head_size)) <= kMaxHeadWidth, "head_size is " + text(l.head_size) + "; expected at most " + text(kMaxHeadWidth));
-  require(l.activation >= 0 && l.activation <= 4, "activation is " + text(l.activation) + "; expected 0 to 4");
-  require(l.rope_dim >= 0 && l.rope_dim <= l.head_size && l.rope_dim % 2 == 0,
-          "rope_dim is " + text(l.rope_dim) + "; expected an even number up to head_size, " + text(l.head_size));
-  require(l.rope_scaling >= 0 && l.rope_scaling <= 3, "rope_scaling is " + text(l.rope_scaling) + "; expected 0 to 3");
-  require(l.rope_scaling != 2 || (l.trained_positions > 0 && l.rope_dim > 2), "dynamic rope_scaling needs trained_positions and a rope_dim above 2");
-  require(l.relative_bias == nullptr || (l.relative_buckets >= 4 && l.relative_max_distance > 0),
-          "relative_bias needs relative_buckets of at least 4 and relative_max_distance");
-  for (const StrizhNorm* norm : {&l.attention_norm, &l.mlp_norm})
-    require(norm->kind == 0 || (norm->kind >= 1 && norm->kind <= 2 && norm->weight), "a norm has no weight or an unknown kind");
-}
 
 void encoder_layer(const StrizhEncoderLayer& layer, const Batch& batch, const float* hidden, float* out) {
   if (batch.tokens > 0) LayerRun(layer, batch, hidden, out).run();

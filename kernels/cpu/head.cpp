@@ -52,7 +52,7 @@ void norm(const StrizhNorm& n, size_t size, const float* in, size_t rows, float*
   run_team(threads(), [&](const Member& me) {
     const size_t first = share(rows, me.index, me.count), last = share(rows, me.index + 1, me.count);
     isa.norm({static_cast<Norm>(n.kind), n.weight, n.bias, n.eps, in + first * size, size, last - first, size,
-              out + first * size, size, {nullptr, 0}, Precision::fp32});
+              out + first * size, size, {}, Precision::fp32});
   });
 }
 
@@ -70,22 +70,23 @@ void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
   expect("Dense: activation", d.activation, 0, 6);
   expect("Dense: in_features", d.in_features, 1, INT32_MAX);
   expect("Dense: out_features", d.out_features, 1, INT32_MAX);
-  const Precision precision = static_cast<Precision>(d.precision);
+  const Precision precision = d.weights.int8 ? Precision::int8 : static_cast<Precision>(d.precision);
   const size_t from = static_cast<size_t>(d.in_features), to = static_cast<size_t>(d.out_features);
-  const size_t lines = padded(from) / elements_per_line(precision), stride = (kDenseRows + 32) * kLineBytes;
+  const size_t lines = lines_of(padded(from), precision), stride = (kDenseRows + 32) * kLineBytes;
   Scratch scratch;
-  char* packed = scratch.reserve(lines * stride + kDenseRows * padded(to) * sizeof(float));
+  char* packed = scratch.reserve(lines * stride + kDenseRows * (padded(to) + 1) * sizeof(float));
   float* sums = reinterpret_cast<float*>(packed + lines * stride);
+  const PackedRows a = {packed, stride, sums + kDenseRows * padded(to)};
   const Kernels& isa = kernels();
   for (size_t first = 0; first < rows; first += kDenseRows) {
     const size_t count = std::min(kDenseRows, rows - first), panels = padded(to) / kPanelColumns;
-    isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, {packed, stride}, precision});
+    isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, a, precision});
     run_team(threads(), [&](const Member& me) {
       const Products products(isa);
       const size_t begin = share(panels, me.index, me.count), end = share(panels, me.index + 1, me.count);
-      isa.linear({{precision, static_cast<const char*>(d.weights.panels), d.weights.bias, lines}, {packed, stride}, count,
+      isa.linear({{precision, static_cast<const char*>(d.weights.panels), d.weights.bias, lines}, a, count,
                   begin, end, end, Epilogue::store, static_cast<Activation>(d.activation), sums + begin * kPanelColumns, padded(to),
-                  {nullptr, 0}});
+                  {}});
     });
     for (size_t row = 0; row < count; row++)
       std::copy(sums + row * padded(to), sums + row * padded(to) + to, out + (first + row) * to);

@@ -58,7 +58,7 @@ bool runs_avx512() {
   return saves_state(kAvx512State) && has(ebx, 16) && has(ebx, 17) && has(ebx, 30) && has(ebx, 31);  // F, DQ, BW, VL
 }
 
-bool runs_avx512_bf16() { return runs_avx512() && has(cpuid(7, 1).eax, 5); }
+bool runs_avx512_bf16() { return runs_avx512() && has(cpuid(7, 0).ecx, 11) && has(cpuid(7, 1).eax, 5); }  // VNNI, BF16
 
 // Linux gives a process the tile registers when it asks, once (its Documentation/arch/x86/xstate.rst).
 bool may_use_tiles() {

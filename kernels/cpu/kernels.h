@@ -7,8 +7,8 @@
 //          template <Precision> void product_tile(size_t rows, const char* a, size_t a_stride, const char* b,
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
 //                                                 Fetch fetch)
-//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
-//      `fetch` into the second-level cache meanwhile; tile_edge(rows, tile), which cuts a block of rows into tiles; and
+//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines (8-bit: c holds
+//      the bits of int32 sums of A's bytes, shifted as they are, by B's; `accumulate` is false), and brings `fetch` into the second-level cache meanwhile; tile_edge(rows, tile), which cuts a block of rows into tiles; and
 //      kFetchByEveryTile: whether each tile of rows fetches its share of the next panel, or the last one all of it,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
@@ -37,6 +37,7 @@ struct Linear {
 struct PackedRows {
   char* data;
   size_t stride;  // bytes from one line of a row to its next
+  float* scales;  // one a row of 8-bit integers
 };
 
 // Weights that the next products will read; none where `begin` is null. Pages before `limit` may be met by a load even
@@ -62,7 +63,7 @@ struct LinearCall {
   Activation activation;
   float* out;  // column 0 of panel_begin for `store`, of panel 0 for `add`
   size_t out_stride;
-  PackedRows packed;  // from column 0
+  PackedRows packed;  // from column 0; bf16 where the weights are int8
 };
 
 // out = norm(in), as float rows and as packed rows; either may be absent. `size` real elements, weights padded to 32.
@@ -76,6 +77,12 @@ struct NormCall {
   size_t out_stride;
   PackedRows packed;
   Precision precision;
+};
+
+// bf16 rows, complete, to 8-bit ones in the same memory: what attention or the feed-forward left tile by tile.
+struct QuantizeCall {
+  PackedRows packed;
+  size_t rows, size;  // columns, a multiple of 32
 };
 
 // One head of q, k or v for consecutive tokens of one text: float rows [rows][head_width] as the product left them.
@@ -122,6 +129,7 @@ struct Kernels {
   void (*leave)();         // and after; or null
   void (*linear)(const LinearCall&);
   void (*norm)(const NormCall&);
+  void (*quantize)(const QuantizeCall&);
   void (*query)(const HeadCall&);
   void (*key)(const HeadCall&);
   void (*value)(const HeadCall&);

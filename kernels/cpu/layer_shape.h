@@ -14,9 +14,7 @@ struct LayerShape {
         width(padded(static_cast<size_t>(layer.head_size))),
         hidden_padded(padded(hidden)),
         inner_padded(padded(static_cast<size_t>(layer.intermediate_size))),
-        hidden_lines(hidden_padded / elements_per_line(precision)),
         head_lines(width / elements_per_line(precision)),
-        inner_lines(inner_padded / elements_per_line(precision)),
         key_bytes(width / elements_per_group(precision) * kPanelColumns * kGroupBytes),
         value_bytes(kPanelColumns / elements_per_group(precision) * kPanelColumns * kGroupBytes) {}
 
@@ -24,7 +22,7 @@ struct LayerShape {
   size_t hidden, heads, kv_heads;
   size_t width;  // columns of a head in the packed layouts
   size_t hidden_padded, inner_padded;
-  size_t hidden_lines, head_lines, inner_lines;
+  size_t head_lines;
   size_t key_bytes;    // one panel of 32 keys of one head
   size_t value_bytes;  // 32 keys x 32 columns of v
 

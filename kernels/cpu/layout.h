@@ -9,6 +9,10 @@
 //       One step in k reads 128 contiguous bytes. k is padded with zeros to whole lines, columns to whole panels.
 //       AMX loads a 16-column tile from it with a row stride of 128 bytes.
 //
+// Rows of 8-bit integers are bytes q + 128, q in [-127, 127], each row with a float scale of its own: x = q * scale. A
+// panel of 8-bit integers ends with 32 float scales and 32 int32 corrections, 128 times the sum of each column, which
+// a product of shifted rows has too much.
+//
 // Heads are padded to `head_width`, a multiple of 32, so that a head is a whole number of panels on the way out of the
 // query/key/value product and a whole number of lines on the way into the output product. Within a head of q and k the
 // two halves that rotary embedding combines begin at 0 and at head_width / 2 (a dot product does not mind the order).
@@ -18,15 +22,20 @@
 
 namespace strizh {
 
-enum class Precision : int32_t { fp32 = 0, bf16 = 1 };
+enum class Precision : int32_t { fp32 = 0, bf16 = 1, int8 = 2 };
 
 enum : size_t { kLineBytes = 64, kLineGroups = 16, kPanelColumns = 32, kGroupBytes = 4 };
+enum : size_t { kPanelScalesBytes = kPanelColumns * (sizeof(float) + sizeof(int32_t)) };
 
-static constexpr size_t elements_per_group(Precision p) { return p == Precision::fp32 ? 1 : 2; }
+static constexpr size_t elements_per_group(Precision p) { return p == Precision::fp32 ? 1 : p == Precision::bf16 ? 2 : 4; }
 static constexpr size_t elements_per_line(Precision p) { return kLineGroups * elements_per_group(p); }
 static constexpr size_t element_bytes(Precision p) { return kGroupBytes / elements_per_group(p); }
-static constexpr size_t panel_bytes(size_t lines) { return lines * kLineGroups * kPanelColumns * kGroupBytes; }
 static constexpr size_t divide_up(size_t n, size_t unit) { return (n + unit - 1) / unit; }
+static constexpr size_t lines_of(size_t k, Precision p) { return divide_up(k, elements_per_line(p)); }
+static constexpr size_t panel_bytes(size_t lines) { return lines * kLineGroups * kPanelColumns * kGroupBytes; }
+static constexpr size_t panel_bytes(size_t lines, Precision p) {
+  return panel_bytes(lines) + (p == Precision::int8 ? kPanelScalesBytes : 0);
+}
 static constexpr size_t padded(size_t n) { return divide_up(n, kPanelColumns) * kPanelColumns; }
 
 }  // namespace strizh

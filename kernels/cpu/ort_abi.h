@@ -21,7 +21,7 @@ using Slot = void (*)();
 
 enum : uint32_t { kApiVersion = 17 };
 enum Code : int { kFail = 1, kInvalidArgument = 2 };
-enum Element : int { kUndefined = 0, kFloat = 1, kInt32 = 6, kBfloat16 = 16 };
+enum Element : int { kUndefined = 0, kFloat = 1, kInt8 = 3, kInt32 = 6, kBfloat16 = 16 };
 
 struct Api {
   Slot slots[300];

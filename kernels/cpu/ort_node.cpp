@@ -1,5 +1,6 @@
 #include "ort_node.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "error.h"
@@ -23,6 +24,8 @@ Tensor describe(const Api& api, const Value* value) {
   tensor.data = data;
   return tensor;
 }
+
+std::string word_of(int element) { return element == kFloat ? "float32" : element == kBfloat16 ? "bfloat16" : "int8"; }
 
 }  // namespace
 
@@ -65,15 +68,17 @@ int32_t Making::word(const char* attribute, const Words& words) const {
   throw Error(std::string("attribute ") + attribute + " is '" + text + "'; expected one of " + known);
 }
 
-Tensor Making::constant(size_t input, const char* name, bool may_be_bf16) const {
+Tensor Making::constant(size_t input, const char* name, const std::vector<int>& elements) const {
   int is_constant = 0;
   const Value* value = nullptr;
   check(api_, api_.call<Status*>(Api::KernelInfoGetConstantInput_tensor, info_, input, &is_constant, &value));
   if (!is_constant || value == nullptr) return {};
   Tensor tensor = describe(api_, value);
-  if (tensor.element != kFloat && !(may_be_bf16 && tensor.element == kBfloat16))
-    throw Error(std::string(name) + " has element type " + std::to_string(tensor.element) + "; expected float32" +
-                (may_be_bf16 ? " or bfloat16" : ""));
+  if (std::find(elements.begin(), elements.end(), tensor.element) == elements.end()) {
+    std::string expected;
+    for (const int element : elements) expected += (expected.empty() ? "" : " or ") + word_of(element);
+    throw Error(std::string(name) + " has element type " + std::to_string(tensor.element) + "; expected " + expected);
+  }
   return tensor;
 }
 

@@ -28,8 +28,8 @@ class Making {
   int32_t integer(const char* attribute) const;
   float real(const char* attribute) const;
   int32_t word(const char* attribute, const Words& words) const;
-  // An initialiser, its type one of float32 and (if `may_be_bf16`) bfloat16; absent without `size` being checked.
-  Tensor constant(size_t input, const char* name, bool may_be_bf16 = false) const;
+  // An initialiser of one of these element types, or one that is absent.
+  Tensor constant(size_t input, const char* name, const std::vector<int>& elements = {kFloat}) const;
 
  private:
   const Api& api_;

@@ -16,9 +16,11 @@ const Words kNorms = {{"layer_norm", 1}, {"rms_norm", 2}};
 const Words kScalings = {{"none", 0}, {"linear", 1}, {"dynamic", 2}, {"ntk", 3}};
 const Words kPoolings = {{"mean", 0}, {"cls", 1}, {"first_token_transform", 1}, {"max", 2}, {"last", 3},
                          {"mean_sqrt_len_tokens", 4}, {"weightedmean", 5}};
+const std::vector<int> kTable = {kFloat, kBfloat16}, kPacked = {kFloat, kBfloat16, kInt8};
 const Words kPositions = {{"none", 0}, {"absolute", 1}, {"absolute_by_id", 2}};
 
-int32_t precision_of(const Tensor& weight) { return weight.element == kBfloat16 ? 1 : 0; }
+// Products of 8-bit integers are among bfloat16 ones.
+int32_t precision_of(const Tensor& weight) { return weight.element == kFloat ? 0 : 1; }
 
 Batch batch_of(const Running& node, size_t index, int64_t tokens) {
   const Tensor offsets = node.input(index, "cu_seqlens", kInt32, 1);
@@ -32,13 +34,14 @@ Tensor rows_of(const Running& node, const char* name, int64_t columns) {
   return rows;
 }
 
-// A packed weight of `columns` x `k`, both padded, and its bias; of the precision that `precision` says.
+// A packed weight of `columns` x `k`, both padded, and its bias; of the precision that `precision` says, or 8-bit.
 StrizhLinear linear_at(const Making& node, size_t input, const char* name, int32_t precision, size_t columns, size_t k) {
-  const Tensor weight = node.constant(input, name, true), bias = node.constant(input + 1, name);
-  expect_size(weight, name, columns * k);
+  const Tensor weight = node.constant(input, name, kPacked), bias = node.constant(input + 1, name);
+  const bool int8 = weight.element == kInt8;
+  expect_size(weight, name, int8 ? columns / kPanelColumns * panel_bytes(lines_of(k, Precision::int8), Precision::int8) : columns * k);
   if (precision_of(weight) != precision) throw Error(std::string(name) + " has another element type than the layer's other weights");
   if (bias.data) expect_size(bias, name, columns);
-  return {weight.data, bias.as<float>()};
+  return {weight.data, bias.as<float>(), int8};
 }
 
 StrizhNorm norm_at(const Making& node, size_t input, const char* name, size_t hidden) {
@@ -58,7 +61,7 @@ const float* vector_at(const Making& node, size_t input, const char* name, size_
 }  // namespace
 
 Embeddings::Embeddings(const Making& node) {
-  const Tensor word = node.constant(2, "word", true), position = node.constant(3, "position", true);
+  const Tensor word = node.constant(2, "word", kTable), position = node.constant(3, "position", kTable);
   if (word.shape.size() != 2) throw Error("word is not a table [vocab_size, hidden_size] among the graph's initializers");
   spec_.precision = precision_of(word);
   spec_.vocab_size = static_cast<int32_t>(word.shape[0]);
@@ -83,7 +86,7 @@ void Embeddings::run(const Running& node) const {
 
 EncoderLayer::EncoderLayer(const Making& node) {
   StrizhEncoderLayer& s = spec_;
-  s.precision = precision_of(node.constant(2, "qkv", true));
+  s.precision = precision_of(node.constant(2, "qkv", kPacked));
   s.hidden_size = node.integer("hidden_size");
   s.num_heads = node.integer("num_heads");
   s.num_kv_heads = node.integer("num_kv_heads");
@@ -146,7 +149,7 @@ void Pooling::run(const Running& node) const {
 }
 
 Dense::Dense(const Making& node) {
-  const Tensor weight = node.constant(1, "weight", true), bias = node.constant(2, "bias");
+  const Tensor weight = node.constant(1, "weight", kPacked), bias = node.constant(2, "bias");
   spec_.precision = precision_of(weight);
   spec_.in_features = node.integer("in_features");
   spec_.out_features = node.integer("out_features");

@@ -83,6 +83,8 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
 
     def run(precision: str, function: Callable[..., Array], *args: Any, **options: Any) -> Array:
         exact_linear, exact_attention = reference.linear, reference.attention
+        if precision == "int8":
+            exact_linear = reference.linear_int8
 
         def lower(x: Any) -> Any:
             if precision == "fp32":
@@ -93,6 +95,8 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
             if precision == "fp32":
                 product = (lower(x) @ lower(weight).T).astype(np.float64)
                 return product if bias is None else product + bias
+            if precision == "int8":
+                return exact_linear(x, weight, bias)
             return exact_linear(lower(x), lower(weight), bias)
 
         def attention(q: Any, k: Any, v: Any, **rest: Any) -> Array:

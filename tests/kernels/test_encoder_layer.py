@@ -60,7 +60,7 @@ def rms(x: Any) -> float:
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_error_is_at_most_twice_plain_arithmetics(
     isa: str, name: str, precision: str, random_layer: Callable[..., Any], plainly: Callable[..., Any], rng: Random

@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
 MANY = [1, 7, 16, *([3, 20, 40, 5] * 16), 400]
 
 
-@pytest.fixture(params=["fp32", "bf16"])
+@pytest.fixture(params=["fp32", "bf16", "int8"])
 def layer(request: pytest.FixtureRequest, isa: str, random_layer: Callable[..., Any]) -> native.EncoderLayer:
     return native.EncoderLayer(random_layer(*SIZES), precision=request.param, **OPTIONS)
 

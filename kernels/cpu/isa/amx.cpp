@@ -12,9 +12,10 @@ namespace strizh::amx {
 
 namespace registers {  // tiles have no float product
 
-template <Precision>
+template <Precision precision>
 static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
-  asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  if constexpr (precision == Precision::int8) asm("vpdpbusd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  else asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
 }
 
 #include "product_avx512.h"

@@ -1,4 +1,4 @@
-// AVX2 with FMA: float arithmetic on eight lanes; bf16 is storage only.
+// AVX2 with FMA: float arithmetic on eight lanes; bf16 is storage only, bytes are multiplied as 16 bits.
 #include <cstddef>
 #include <cstdint>
 #include <immintrin.h>
@@ -8,6 +8,7 @@
 namespace strizh::avx2 {
 
 #include "vector_avx2.h"
+#include "integers_avx2.h"
 #include "product_fma.h"
 #include "text.h"
 

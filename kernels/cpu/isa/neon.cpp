@@ -1,4 +1,4 @@
-// arm64 NEON: float arithmetic on four lanes; bf16 is storage only.
+// arm64 NEON: float arithmetic on four lanes; bf16 is storage only, and integers are plain C++.
 #include <arm_neon.h>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 namespace strizh::neon {
 
 #include "vector_neon.h"
+#include "integers_scalar.h"
 #include "product_fma.h"
 #include "text.h"
 

@@ -1,5 +1,5 @@
 // The product of one tile where the best instruction is a float multiply-add (AVX2, NEON). Included inside an
-// instruction set's namespace, after its vector header.
+// instruction set's namespace, after its vector header and integers_*.h.
 //
 // Sums of six rows by 16 columns, or of three by 32, stay in registers. k passes in blocks whose part of A and B fits
 // the first-level cache, so that all groups of rows share what was fetched; bf16 is spread to floats there, once for
@@ -99,6 +99,7 @@ static inline void spread_panel(const char* from, size_t lines, float* to) {
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                          size_t c_stride, bool accumulate, Fetch fetch) {
+  if constexpr (precision == Precision::int8) return product_integers(rows, a, a_stride, b, lines, c, c_stride);
   constexpr size_t step = kBlockLines / elements_per_group(precision);
   for (size_t line = 0; line < lines; line += step, a += step * a_stride, b += panel_bytes(step)) {
     const size_t count = lines - line < step ? lines - line : step;

@@ -1,4 +1,6 @@
 // The product of one tile in plain C++. Included inside an instruction set's namespace, after vector_scalar.h.
+#include "integers_scalar.h"
+
 enum : size_t { kTileRows = 8 };
 enum : bool { kFetchByEveryTile = false };
 
@@ -7,6 +9,7 @@ static inline size_t tile_edge(size_t rows, size_t tile) { return tile * kTileRo
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                          size_t c_stride, bool accumulate, Fetch) {
+  if constexpr (precision == Precision::int8) return product_integers(rows, a, a_stride, b, lines, c, c_stride);
   for (size_t row = 0; row < rows; row++) {
     float* out = c + row * c_stride;
     if (!accumulate)

@@ -1,6 +1,7 @@
 // Everything of an instruction set that its vectors and its tile product do not decide: one text, compiled once in each
 // instruction set's namespace.
 #include "common/math.h"
+#include "common/quantize.h"
 #include "common/linear.h"
 #include "common/norm.h"
 #include "common/heads.h"
@@ -8,4 +9,4 @@
 #include "common/gather.h"
 
 #define STRIZH_KERNELS(name, block_rows, enter, leave) \
-  {name, block_rows, enter, leave, linear, normalize, query, key, value, attend, gather}
+  {name, block_rows, enter, leave, linear, normalize, quantize, query, key, value, attend, gather}

@@ -59,6 +59,19 @@ static inline void load_pairs(const uint32_t* in, Vector& low, Vector& high) {
   high = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 
+// The 32-bit integers whose bits are at `p` less others, as floats.
+static inline Vector load_difference(const float* p, const int32_t* less) {
+  const __m256i sums = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(less))));
+}
+
+// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
+static inline void store_shifted_bytes(uint8_t* p, Vector x) {
+  const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(128));
+  const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(shifted), _mm256_extracti128_si256(shifted, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
+}
+
 // The upper halves rounded to bf16, nearest, ties to even; the lower halves are left over. NaN is not expected here.
 static inline __m256i round_bf16(Vector x) {
   const __m256i bits = _mm256_castps_si256(x);

@@ -35,6 +35,17 @@ static inline Vector load_bf16(const uint16_t* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
+// The 32-bit integers whose bits are at `p` less others, as floats.
+static inline Vector load_difference(const float* p, const int32_t* less) {
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_loadu_si512(less)));
+}
+
+// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
+static inline void store_shifted_bytes(uint8_t* p, Vector x) {
+  const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(128));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
+}
+
 // Nearest, ties to even. NaN is not expected here.
 static inline __m256i to_bf16(Vector x) {
 #if STRIZH_BF16_INSTRUCTIONS

@@ -48,6 +48,18 @@ static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector oth
   return vbslq_f32(lanes_between(begin, end), x, other);
 }
 
+// The 32-bit integers whose bits are at `p` less others, as floats.
+static inline Vector load_difference(const float* p, const int32_t* less) {
+  return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_f32(vld1q_f32(p)), vld1q_s32(less)));
+}
+
+// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
+static inline void store_shifted_bytes(uint8_t* p, Vector x) {
+  int32_t shifted[4];
+  vst1q_s32(shifted, vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(128)));
+  for (size_t i = 0; i < 4; i++) p[i] = static_cast<uint8_t>(shifted[i]);
+}
+
 static inline Vector load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 
 // Pairs of bf16 apart: low[i] = float(in[i] & 0xffff), high[i] = float(in[i] >> 16).

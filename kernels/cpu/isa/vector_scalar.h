@@ -27,6 +27,14 @@ static inline Vector times_power_of_two(Vector x, Vector n) {
   return n < -126 ? 0.0f : x * float_of(static_cast<uint32_t>(static_cast<int32_t>(n > 127 ? 127 : n) + 127) << 23);
 }
 
+// The 32-bit integer whose bits are at `p` less another, as a float.
+static inline Vector load_difference(const float* p, const int32_t* less) {
+  return static_cast<float>(static_cast<int32_t>(bits_of(*p)) - *less);
+}
+
+// The byte round(x) + 128, ties to even, for x in [-127, 127]: the lowest bits of x + 1.5 * 2^23.
+static inline void store_shifted_bytes(uint8_t* p, Vector x) { *p = static_cast<uint8_t>(bits_of(x + 12582912.0f) + 128); }
+
 static inline Vector load_bf16(const uint16_t* p) { return float_of(static_cast<uint32_t>(*p) << 16); }
 static inline uint32_t to_bf16(float x) { const uint32_t b = bits_of(x); return (b + 0x7fff + (b >> 16 & 1)) >> 16; }
 static inline void store_bf16(uint16_t* p, Vector x) { *p = static_cast<uint16_t>(to_bf16(x)); }

@@ -1,43 +1,78 @@
 // One linear layer on one block of packed rows: panels outside, tiles of rows inside, the epilogue on each tile while
 // its sums are in the first-level cache.
 
-template <Activation activation, typename Finish>
-static inline void finish_tile(const float* sums, const float* bias, size_t rows, Finish finish) {
-  for (size_t column = 0; column < kPanelColumns; column += kWidth) {
-    const Vector b = bias ? load(bias + column) : broadcast(0.0f);
-    for (size_t row = 0; row < rows; row++) {
-      finish(row, column, activate<activation>(add(load(sums + row * kPanelColumns + column), b)));
+// The sums of one tile, and what makes values of them.
+struct TileSums {
+  const float* sums;
+  const float* bias;        // of its 32 columns, or null
+  const char* scales;       // of its 32 columns, at the end of an 8-bit panel
+  const float* row_scales;  // of 8-bit rows
+};
+
+// kWidth columns of a tile, row by row.
+template <Precision precision>
+struct TileColumns {
+  TileColumns(const TileSums& tile, size_t column)
+      : sums(tile.sums + column), bias(tile.bias ? load(tile.bias + column) : broadcast(0.0f)), row_scales(tile.row_scales) {
+    if constexpr (precision == Precision::int8) {
+      scale = load(reinterpret_cast<const float*>(tile.scales) + column);
+      correction = reinterpret_cast<const int32_t*>(tile.scales) + kPanelColumns + column;
     }
   }
+
+  Vector row(size_t r) const {
+    const float* at = sums + r * kPanelColumns;
+    if constexpr (precision != Precision::int8) return add(load(at), bias);
+    else return multiply_add(load_difference(at, correction), multiply(scale, broadcast(row_scales[r])), bias);
+  }
+
+  const float* sums;
+  Vector bias, scale;
+  const int32_t* correction;
+  const float* row_scales;
+};
+
+template <Activation activation, Precision precision, typename Finish>
+static inline void finish_tile(const TileSums& tile, size_t rows, Finish finish) {
+  for (size_t column = 0; column < kPanelColumns; column += kWidth) {
+    const TileColumns<precision> columns(tile, column);
+    for (size_t row = 0; row < rows; row++) finish(row, column, activate<activation>(columns.row(row)));
+  }
+}
+
+static inline TileSums tile_sums(const LinearCall& call, const float* sums, size_t panel, size_t first) {
+  const Linear& w = call.weights;
+  return {sums, w.bias ? w.bias + panel * kPanelColumns : nullptr,
+          w.panels + panel * panel_bytes(w.lines, w.precision) + panel_bytes(w.lines), call.a.scales + first};
 }
 
 template <Activation activation, Precision precision>
 static inline void epilogue(const LinearCall& call, const float* sums, size_t panel, size_t first, size_t rows) {
-  const float* bias = call.weights.bias ? call.weights.bias + panel * kPanelColumns : nullptr;
+  constexpr Precision packed = precision == Precision::int8 ? Precision::bf16 : precision;
+  const TileSums tile = tile_sums(call, sums, panel, first);
   if (call.epilogue == Epilogue::store) {
     float* out = call.out + first * call.out_stride + (panel - call.panel_begin) * kPanelColumns;
-    return finish_tile<activation>(sums, bias, rows, [=](size_t row, size_t column, Vector x) {
+    return finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
       store(out + row * call.out_stride + column, x);
     });
   }
   if (call.epilogue == Epilogue::add) {
     float* out = call.out + first * call.out_stride + panel * kPanelColumns;
-    return finish_tile<Activation::identity>(sums, bias, rows, [=](size_t row, size_t column, Vector x) {
+    return finish_tile<Activation::identity, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
       float* to = out + row * call.out_stride + column;
       store(to, add(load(to), x));
     });
   }
   const PackedRows to = call.packed;
   if (call.epilogue == Epilogue::activate) {
-    return finish_tile<activation>(sums, bias, rows, [=](size_t row, size_t column, Vector x) {
-      store_packed<precision>(to, first + row, panel * kPanelColumns + column, x);
+    return finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+      store_packed<packed>(to, first + row, panel * kPanelColumns + column, x);
     });
   }
-  const float* up = sums + kTileRows * kPanelColumns;
-  finish_tile<activation>(sums, bias, rows, [=](size_t row, size_t column, Vector x) {
-    Vector y = load(up + row * kPanelColumns + column);
-    if (bias) y = add(y, load(bias + kPanelColumns + column));
-    store_packed<precision>(to, first + row, panel / 2 * kPanelColumns + column, multiply(x, y));
+  const TileSums up = tile_sums(call, sums + kTileRows * kPanelColumns, panel + 1, first);
+  finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+    const Vector y = TileColumns<precision>(up, column).row(row);
+    store_packed<packed>(to, first + row, panel / 2 * kPanelColumns + column, multiply(x, y));
   });
 }
 
@@ -50,7 +85,7 @@ static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
 template <Activation activation, Precision precision>
 static void linear_block(const LinearCall& call) {
   alignas(64) float sums[2 * kTileRows * kPanelColumns];
-  const size_t lines = call.weights.lines, bytes = panel_bytes(lines);
+  const size_t lines = call.weights.lines, bytes = panel_bytes(lines, precision);
   const char* limit = call.weights.panels + call.fetch_end * bytes;
   const size_t together = call.epilogue == Epilogue::gate ? 2 : 1, tiles = divide_up(call.rows, kTileRows);
   for (size_t panel = call.panel_begin; panel < call.panel_end; panel += together) {
@@ -85,6 +120,9 @@ static void linear_in(const LinearCall& call) {
 }
 
 static void linear(const LinearCall& call) {
-  if (call.weights.precision == Precision::fp32) linear_in<Precision::fp32>(call);
-  else linear_in<Precision::bf16>(call);
+  switch (call.weights.precision) {
+    case Precision::fp32: return linear_in<Precision::fp32>(call);
+    case Precision::bf16: return linear_in<Precision::bf16>(call);
+    case Precision::int8: return linear_in<Precision::int8>(call);
+  }
 }

@@ -24,18 +24,32 @@ static inline Moments moments(const NormCall& call, const float* row) {
   return {mean, 1.0f / __builtin_sqrtf(sum(squares) / size + call.eps)};
 }
 
+static inline Vector normalized(const NormCall& call, const float* row, Moments m, size_t column) {
+  Vector x = row_vector(row, column, call.size);
+  if (call.norm == Norm::none) return x;
+  x = multiply(multiply(subtract(x, broadcast(m.mean)), broadcast(m.scale)), load(call.weight + column));
+  return call.bias ? add(x, load(call.bias + column)) : x;
+}
+
+// The scale of 8-bit integers needs the whole row first: it is computed twice and stored nowhere.
+static inline float begin_quantized(const NormCall& call, const float* row, Moments m, size_t r) {
+  Vector top = broadcast(0.0f);
+  for (size_t column = 0; column < padded(call.size); column += kWidth)
+    top = maximum(top, magnitude(normalized(call, row, m, column)));
+  return begin_row(call.packed, r, largest(top));
+}
+
 template <Precision precision>
 static void normalize_rows(const NormCall& call) {
   for (size_t r = 0; r < call.rows; r++) {
     const float* row = call.in + r * call.in_stride;
     const Moments m = moments(call, row);
+    float inverse = 0.0f;
+    if constexpr (precision == Precision::int8) inverse = begin_quantized(call, row, m, r);
     for (size_t column = 0; column < padded(call.size); column += kWidth) {
-      Vector x = row_vector(row, column, call.size);
-      if (call.norm != Norm::none) {
-        x = multiply(multiply(subtract(x, broadcast(m.mean)), broadcast(m.scale)), load(call.weight + column));
-        if (call.bias) x = add(x, load(call.bias + column));
-      }
-      if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
+      const Vector x = normalized(call, row, m, column);
+      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, multiply(x, broadcast(inverse)));
+      else if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
       if (call.out == nullptr || column >= call.size) continue;
       float* out = call.out + r * call.out_stride + column;
       if (column + kWidth <= call.size) store(out, x);
@@ -46,5 +60,6 @@ static void normalize_rows(const NormCall& call) {
 
 static void normalize(const NormCall& call) {
   if (call.precision == Precision::fp32) normalize_rows<Precision::fp32>(call);
+  else if (call.precision == Precision::int8 && call.packed.data) normalize_rows<Precision::int8>(call);
   else normalize_rows<Precision::bf16>(call);
 }

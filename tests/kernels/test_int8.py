@@ -1,0 +1,103 @@
+"""Products of 8-bit integers: the same integers on every instruction set, whatever the rows hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from strizh.kernels import layout, native, reference
+
+Random = np.random.Generator
+OPTIONS: dict[str, Any] = {
+    "head_size": 32, "activation": "gelu", "attention_scale": 32**-0.5, "norm_kind": "layer_norm", "norm_eps": 1e-6,
+}  # fmt: skip
+
+
+def exact(x: Any, weight: Any) -> Any:
+    """What quantised operands give: an exact integer, two float32 scales multiplied, one float32 product."""
+    (q, scale), (w, columns) = reference.quantize(x), reference.quantize(weight)
+    return (q @ w.T).astype(np.float32) * (scale[:, None] * columns[None])
+
+
+def product(x: Any, weight: Any) -> Any:
+    return native.dense(x, weight, None, activation="identity", precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "columns"),
+    [(0, 5, 7), (1, 1, 1), (2, 63, 31), (13, 64, 33), (15, 65, 64), (33, 96, 70), (130, 312, 40)],
+)
+def test_integers_are_exact(isa: str, rows: int, k: int, columns: int, rng: Random) -> None:
+    x, weight = rng.normal(size=(rows, k)).astype(np.float32), rng.normal(size=(columns, k)).astype(np.float32)
+    np.testing.assert_array_equal(product(x, weight), exact(x, weight))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sums_do_not_saturate(isa: str, sign: int) -> None:
+    """Every product is 127 * 127 or -127 * 127, which pairs of 16-bit sums could not hold; the weights are constant."""
+    x, weight = np.full((3, 3072), 2.5, np.float32), np.full((40, 3072), sign * 0.125, np.float32)
+    got = product(x, weight)
+    np.testing.assert_array_equal(got, exact(x, weight))
+    np.testing.assert_allclose(got, sign * 2.5 * 0.125 * 3072, rtol=4 * np.finfo(np.float32).eps)
+
+
+def test_each_row_has_a_scale_of_its_own(isa: str, rng: Random) -> None:
+    """Outliers, zeros and next to nothing change their own rows only."""
+    x, weight = rng.normal(size=(9, 200)).astype(np.float32), rng.normal(size=(50, 200)).astype(np.float32)
+    before = product(x, weight)
+    x[2, 17], x[4], x[6] = 1e6, 0.0, x[6] * np.float32(1e-38)
+    after = product(x, weight)
+    np.testing.assert_array_equal(after, exact(x, weight))
+    np.testing.assert_array_equal(after[[0, 1, 3, 5, 7, 8]], before[[0, 1, 3, 5, 7, 8]])
+    assert (after[[4, 6]] == 0).all()
+
+
+def test_a_column_of_zeros_gives_its_bias(isa: str, rng: Random) -> None:
+    weight, bias = rng.normal(size=(33, 64)).astype(np.float32), rng.normal(size=33).astype(np.float32)
+    weight[7] = 0
+    got = native.dense(rng.normal(size=(5, 64)), weight, bias, activation="identity", precision="int8")
+    np.testing.assert_array_equal(got[:, 7], np.full(5, bias[7]))
+
+
+@pytest.mark.parametrize(
+    "kept", [("qkv",), ("output",), ("up",), ("down",), ("qkv", "up"), ("output", "down")], ids="+".join
+)
+def test_products_that_stay_bf16_are_closer(
+    isa: str, kept: tuple[str, ...], random_layer: Callable[..., Any], rng: Random
+) -> None:
+    weights = random_layer(96, 3, 3, 32, 160)
+    cu_seqlens = [0, 1, 40, 200]
+    hidden = rng.normal(size=(200, 96)).astype(np.float32)
+    want = reference.encoder_layer(hidden, cu_seqlens, weights, **OPTIONS)
+
+    def error(**how: Any) -> float:
+        got = native.EncoderLayer(weights, **how, **OPTIONS)(hidden, cu_seqlens)
+        return float(np.sqrt(np.mean((got - want) ** 2)))
+
+    assert error(precision="bf16") < error(precision="int8", keep_bf16=kept) < error(precision="int8")
+
+
+def test_instruction_sets_agree(isa: str, random_layer: Callable[..., Any], rng: Random) -> None:
+    """Only the float tail may differ: a value that is a rounding away from half may become the next integer."""
+    layer = native.EncoderLayer(random_layer(96, 3, 3, 32, 160), precision="int8", **OPTIONS)
+    hidden = rng.normal(size=(200, 96)).astype(np.float32)
+    here = reference.normalize(layer(hidden, [0, 1, 40, 200]))
+    native.use_isa("generic")
+    there = reference.normalize(layer(hidden, [0, 1, 40, 200]))
+    assert (here * there).sum(-1).min() >= 0.99999
+
+
+@pytest.mark.parametrize(("out", "size"), [(1, 1), (33, 31), (96, 320)])
+def test_a_panel_ends_with_its_scales_and_corrections(out: int, size: int, rng: Random) -> None:
+    weight = rng.normal(size=(out, size)).astype(np.float32)
+    q, scale = reference.quantize(weight)
+    packed, lines = layout.pack_int8(weight), -(-size // 64)
+    assert packed.shape == (layout.padded(out) // 32, lines * 2048 + 256)
+    for column in range(out):
+        panel = packed[column // 32]
+        values = panel[:-256].reshape(lines * 16, 32, 4)[:, column % 32].reshape(-1)
+        np.testing.assert_array_equal(values[:size], q[column])
+        assert (values[size:] == 0).all()
+        assert panel[-256:-128].view(np.float32)[column % 32] == scale[column]
+        assert panel[-128:].view(np.int32)[column % 32] == 128 * q[column].sum()
