@@ -120,7 +120,10 @@ def by_transformers(folder: Path, texts: Sequence[str], pool: Pool, dtype: torch
             ids = tokenizer(text, return_tensors="pt")["input_ids"]
             hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
             rows.append(pool(hidden)[0].double().numpy())
-    vectors = np.stack(rows)
+    return unit(np.stack(rows))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
@@ -146,7 +149,7 @@ def assert_equals_transformers(tmp_path: Path) -> Callable[..., Path]:
             recipe = find_recipe(name)
             onnx.checker.check_model(str(bundle / recipe.file), full_check=True)
             with strizh.load(bundle, variant=name) as encoder:
-                found = encoder.encode(texts).astype(np.float64)
+                found = unit(encoder.encode(texts).astype(np.float64))
             assert compare(found, single, "").misses(recipe.promise) == [], name
             if recipe.precision == "fp32":
                 limit = 2 * np.abs(single - exact).max() + ROUNDING_FLOOR
