@@ -122,7 +122,43 @@ def test_bf16_points_the_same_way(name: str) -> None:
     assert cosines.min() > 0.999
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", SPECS)
+def test_int8_points_nearly_the_same_way(name: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    _, vectors = run(open_session(cpu.build(spec, weights, precision="int8")), TEXTS)
+    cosines = (vectors * expected).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(expected, axis=1)
+    # Rounding to 1 / 127 of a row's largest is four times as coarse as bf16's, so the angle is too: its cosine, 16 times.
+    assert cosines.min() > 1 - 16 * 0.001
+
+
+def test_int8_holds_what_its_share_says() -> None:
+    """Every product but those kept, of which the weights are the multiplications of one token."""
+    spec = dataclasses.replace(BERT, hidden_size=64, num_heads=2, num_kv_heads=2, head_size=32, intermediate_size=128)
+    kept = ["layers.0.mlp.down", "layers.1.attention.qkv"]
+    model = cpu.build(spec, weights_of(spec), precision="int8", keep_bf16=kept)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    counts = cpu.products(spec)
+    assert set(kept) < counts.keys()
+    for name, count in counts.items():
+        tensor = stored[f"{name}.weight"]
+        assert tensor.data_type == (onnx.TensorProto.BFLOAT16 if name in kept else onnx.TensorProto.INT8)
+        scales = 0 if name in kept else tensor.dims[0] * 256
+        assert np.prod(tensor.dims) - scales == count
+    attention = 2 * 2 * 128 * 64
+    int8 = sum(count for name, count in counts.items() if name not in kept)
+    assert cpu.int8_share(spec, kept) == int8 / (sum(counts.values()) + attention)
+
+
+def test_int8_rows_are_no_embedding_table() -> None:
+    model = cpu.build(BERT, weights_of(BERT), precision="int8")
+    (word,) = (tensor for tensor in model.graph.initializer if tensor.name == "embeddings.word")
+    word.CopyFrom(onnx.numpy_helper.from_array(np.zeros((40, 24), np.int8), "embeddings.word"))
+    with pytest.raises(Exception, match="word has element type 3; expected float32 or bfloat16"):
+        open_session(model)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_a_text_alone_gives_the_same_bits(precision: str) -> None:
     spec = SPECS["ropebert"]
     session = open_session(cpu.build(spec, weights_of(spec), precision=precision))
