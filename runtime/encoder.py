@@ -20,6 +20,7 @@ from strizh.runtime.prompts import resolve_prompt
 from strizh.runtime.sessions.opening import open_session
 from strizh.runtime.sessions.session import Session
 from strizh.runtime.tokenization import Overflow, Tokenizer
+from strizh.runtime.tuning import read_tuning
 from strizh.runtime.vectors import Float32, normalize
 
 
@@ -68,6 +69,11 @@ class Encoder:
     def variant(self) -> str:
         """The variant that runs."""
         return self._choice.variant
+
+    @property
+    def threads(self) -> int:
+        """Threads that a batch is computed with."""
+        return self._threads
 
     @property
     def dimension(self) -> int:
@@ -285,18 +291,27 @@ def load(
     variant: str = "auto",
     threads: int | None = None,
     providers: Sequence[str] | None = None,
-    max_batch_tokens: int = DEFAULT_MAX_BATCH_TOKENS,
+    max_batch_tokens: int | None = None,
+    tuning: str | PathLike[str] | None = None,
 ) -> Encoder:
     """Open a bundle written by `strizh export`.
 
     `variant` is one of the bundle's, or "auto" for the best that this machine runs (`encoder.explain()` says why).
     `threads` defaults to the cores that this process may use (affinity and container quota counted). `providers`
     are ONNX Runtime's execution providers, by default the variant's own. `max_batch_tokens` is the ceiling of tokens
-    in one batch, padding counted, and with it of memory.
+    in one batch, padding counted, and with it of memory (default 8192). `tuning` is a file of `strizh bench
+    --save-tuning`: it says what the other arguments leave open.
 
     Raises `BundleError` for a bundle that is missing, damaged or too new, `DeviceError` for a variant that cannot run
     here, `UsageError` for a wrong argument; all are `strizh.Error`.
     """
+    if tuning is not None:
+        tuned = read_tuning(tuning, bundle)
+        variant = tuned.variant if variant == "auto" else variant
+        threads = tuned.threads if threads is None else threads
+        max_batch_tokens = tuned.max_batch_tokens if max_batch_tokens is None else max_batch_tokens
+    if max_batch_tokens is None:
+        max_batch_tokens = DEFAULT_MAX_BATCH_TOKENS
     return Encoder(bundle, variant, threads, providers, max_batch_tokens)
 
 

@@ -1,0 +1,143 @@
+"""`strizh bench`: how quick each variant of a bundle is on this machine, how close its vectors are, and which to take."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strizh.runtime.encoder import Encoder
+    from strizh.runtime.measuring import Case
+
+HELP = "measure a bundle's variants on this machine and recommend how to load it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder written by strizh export")
+    parser.add_argument("--variants", metavar="A,B", help="only these (default: all that run here)")
+    parser.add_argument("--threads", metavar="N", type=int, help="for all (default: the cores this process may use)")
+    parser.add_argument("--seconds", metavar="S", type=float, default=0.5, help="a turn; there are five (default: 0.5)")
+    parser.add_argument("--least-cosine", metavar="C", type=float, default=0.999,
+                        help="recommend no variant below it (default: 0.999)")  # fmt: skip
+    parser.add_argument("--save-tuning", metavar="FILE", type=Path,
+                        help="write the recommendation for strizh.load(BUNDLE, tuning=FILE)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the figures for a program")
+
+
+def run(args: argparse.Namespace) -> int:
+    from strizh.runtime.errors import UsageError
+    from strizh.runtime.measuring import cases
+    from strizh.runtime.tuning import tuning_for
+
+    with ExitStack() as stack:
+        encoders, absent = _open(args, stack)
+        for line in absent:
+            print(f"strizh: not measured: {line}", file=sys.stderr)
+        first = next(iter(encoders.values()))
+        found = cases(first)
+        rows = _rows(encoders, found, args.seconds)
+    fit = [row for row in rows if row["cosine_min"] >= args.least_cosine]
+    if not fit:
+        raise UsageError(f"no variant keeps a cosine of {args.least_cosine}. Lower --least-cosine or export cpu-fp32")
+    best = max(fit, key=lambda row: row["tokens_per_second"])["variant"]
+    tuning = tuning_for(Path(args.bundle), best, *_settings(args, best, first, found[-1]))
+    report = {"variants": rows, "not_measured": absent, "recommended": {
+        "variant": best, "threads": tuning.threads, "max_batch_tokens": tuning.max_batch_tokens,
+    }}  # fmt: skip
+    print(json.dumps(report, ensure_ascii=False, indent=2) if args.json else "\n".join(_page(report, found)))
+    if args.save_tuning:
+        tuning.write(args.save_tuning)
+        print(f"strizh: wrote {args.save_tuning}", file=sys.stderr)
+    return 0
+
+
+def _open(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, "Encoder"], list[str]]:
+    """The variants that run here, and a line for each that does not."""
+    from strizh.runtime.bundle import Bundle
+    from strizh.runtime.encoder import load
+    from strizh.runtime.errors import DeviceError
+
+    wanted = args.variants.split(",") if args.variants else list(Bundle(args.bundle).manifest.variants)
+    encoders, absent = {}, []
+    for name in wanted:
+        try:
+            encoders[name] = stack.enter_context(load(args.bundle, variant=name, threads=args.threads))
+        except DeviceError as error:
+            absent.append(str(error))
+    if not encoders:
+        raise DeviceError(f"no variant of this bundle runs here: {'; '.join(absent)}")
+    return encoders, absent
+
+
+def _rows(encoders: dict[str, "Encoder"], found: Sequence["Case"], seconds: float) -> list[dict[str, Any]]:
+    from strizh.runtime.measuring import cosine_min, time_interleaved
+
+    one, longer, mixed = (time_interleaved(encoders, case, seconds) for case in found)
+    vectors = {name: encoder.encode_tokens(found[-1].batch) for name, encoder in encoders.items()}
+    exact = next((name for name in encoders if name.endswith("fp32")), None)
+    tokens = len(found[-1].batch.input_ids)
+    return [
+        {
+            "variant": name,
+            "milliseconds_16": 1000 * one[name].seconds,
+            "milliseconds_128": 1000 * longer[name].seconds,
+            "tokens_per_second": tokens / mixed[name].seconds,
+            "tokens_per_second_range": [tokens / mixed[name].high, tokens / mixed[name].low],
+            "cosine_min": cosine_min(vectors[name], vectors[exact]) if exact else _recorded(encoders[name]),
+            "cosine": f"to {exact}" if exact else "as recorded at export",
+        }
+        for name in encoders
+    ]
+
+
+def _recorded(encoder: "Encoder") -> float:
+    """What the manifest says of a variant where the bundle has no float32 to compare with; 0 where it says nothing."""
+    return float(encoder.manifest.parity.get(encoder.variant, {}).get("cosine_min", 0.0))
+
+
+def _settings(args: argparse.Namespace, variant: str, first: "Encoder", mixed: "Case") -> tuple[int, int]:
+    """Threads and batch tokens: the least of each that are as quick as the best."""
+    from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS
+    from strizh.runtime.encoder import Encoder
+    from strizh.runtime.measuring import thriftiest
+
+    threads, limit = first.threads, first.max_length
+    if args.threads is None:
+        counts = [*(count for count in (1, 2, 4, 8, 16, 32, 64, 128) if count < threads), threads]
+        with ExitStack() as stack:
+            by_threads = {n: stack.enter_context(Encoder(args.bundle, variant, threads=n)) for n in counts}
+            threads = thriftiest(by_threads, mixed, args.seconds / 2)
+    # A batch must hold the longest text that the bundle takes.
+    sizes = [*(size for size in (512, 1024, 2048) if size >= limit), DEFAULT_MAX_BATCH_TOKENS]
+    with ExitStack() as stack:
+        by_tokens = {
+            n: stack.enter_context(Encoder(args.bundle, variant, threads=threads, max_batch_tokens=n)) for n in sizes
+        }
+        return threads, thriftiest(by_tokens, mixed, args.seconds / 2)
+
+
+def _page(report: dict[str, Any], found: Sequence["Case"]) -> list[str]:
+    from strizh.runtime import processor
+    from strizh.runtime.cores import usable_cores
+
+    tokens = [len(case.batch.input_ids) for case in found]
+    heads = ["", f"1 x {tokens[0]}, ms", f"1 x {tokens[1]}, ms", "mixed, tokens/s", "range", "cosine min"]
+    lines = [heads]
+    for row in report["variants"]:
+        low, high = row["tokens_per_second_range"]
+        figures = [f"{row['milliseconds_16']:.2f}", f"{row['milliseconds_128']:.2f}", f"{row['tokens_per_second']:,.0f}"]
+        lines.append([row["variant"], *figures, f"{low:,.0f}..{high:,.0f}", f"{row['cosine_min']:.6f}"])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    best = report["recommended"]
+    return [
+        f"{processor.name()}, {usable_cores()} usable cores; medians of five interleaved rounds on random "
+        f"words; cosine {report['variants'][0]['cosine']}",
+        "",
+        *table,
+        "",
+        f"recommended: variant {best['variant']}, {best['threads']} threads, {best['max_batch_tokens']} tokens a batch",
+    ]

@@ -1,0 +1,69 @@
+"""`strizh bench` on the embedded checkpoint: quick, so its figures mean nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import strizh
+from strizh.runtime.measuring import cases, cosine_min
+
+Command = Callable[..., tuple[int, str, str]]
+QUICK = ("--seconds", "0.001", "--variants", "portable-fp32,ort-fp32", "--threads", "2")
+
+
+def test_texts_have_the_lengths_that_the_table_states(exported: Path) -> None:
+    with strizh.load(exported, "portable-fp32") as encoder:
+        one, longer, mixed = cases(encoder)
+        specials = encoder.tokenize("", prompt="").input_ids
+    assert one.batch.lengths.tolist() == [16]
+    assert longer.batch.lengths.tolist() == [128]
+    assert len(mixed.batch) == 24
+    assert mixed.batch.lengths.min() >= 4
+    assert mixed.batch.lengths.max() <= 256
+    for row in np.split(mixed.batch.input_ids, mixed.batch.cu_seqlens[1:-1]):
+        assert [row[0], row[-1]] == specials.tolist()
+
+
+def test_every_variant_gets_its_speed_and_its_parity(strizh: Command, exported: Path) -> None:
+    status, out, _ = strizh("bench", exported, *QUICK, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert [row["variant"] for row in report["variants"]] == ["portable-fp32", "ort-fp32"]
+    for row in report["variants"]:
+        assert row["cosine_min"] >= 0.999999
+        assert min(row["milliseconds_16"], row["milliseconds_128"], row["tokens_per_second"]) > 0
+    assert report["recommended"]["variant"] in ("portable-fp32", "ort-fp32")
+
+
+def test_the_recommendation_can_be_loaded(strizh: Command, exported: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tuning.json"
+    status, out, _ = strizh("bench", exported, *QUICK, "--save-tuning", file)
+    assert status == 0
+    assert "recommended: variant" in out
+    from strizh.runtime.encoder import load
+
+    with load(exported, tuning=file) as encoder:
+        assert encoder.variant in out
+        assert encoder.threads == 2
+
+
+def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, exported: Path) -> None:
+    status, _, err = strizh("bench", exported, *QUICK, "--least-cosine", 1.5)
+    assert status == 2
+    assert "no variant keeps a cosine of 1.5" in err
+
+
+def test_an_unknown_variant_is_one_line(strizh: Command, exported: Path) -> None:
+    status, _, err = strizh("bench", exported, "--variants", "cpu-fp8")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-3, 0.5])
+def test_cosine_of_vectors_of_any_length(angle: float) -> None:
+    exact = np.array([[1.0, 0.0], [0.0, 2.0]], np.float32)
+    turned = np.array([[3 * np.cos(angle), 3 * np.sin(angle)], [0.0, 1.0]], np.float32)
+    assert cosine_min(turned, exact) == pytest.approx(np.cos(angle), abs=1e-6)
