@@ -22,8 +22,7 @@ namespace strizh {
 namespace {
 
 constexpr float kLog2E = 1.4426950408889634f;
-constexpr size_t kRowsPerThread = 32;     // below this, share columns
-constexpr size_t kRowSlack = 32;          // a tile may read, never use, rows behind the last
+constexpr size_t kRowSlack = 32;  // a tile may read, never use, rows behind the last
 
 // The rows that one pass works on, and its scratch memory.
 struct Block {
@@ -41,7 +40,7 @@ class LayerRun {
 
   void run() {
     const size_t team = threads(), tokens = batch_.tokens;
-    const bool columns = team > 1 && tokens < team * kRowsPerThread;
+    const bool columns = team > 1 && tokens < team * isa_.shared_rows;
     // As many blocks as fill the team evenly.
     const size_t blocks = columns ? 1 : divide_up(divide_up(tokens, isa_.block_rows), team) * team;
     const size_t rows = divide_up(tokens, blocks), capacity = rows + kRowSlack;

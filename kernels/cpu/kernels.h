@@ -7,9 +7,11 @@
 //          template <Precision> void product_tile(size_t rows, const char* a, size_t a_stride, const char* b,
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
 //                                                 Fetch fetch)
-//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines (8-bit: c holds
-//      the bits of int32 sums of A's bytes, shifted as they are, by B's; `accumulate` is false), and brings `fetch` into the second-level cache meanwhile; tile_edge(rows, tile), which cuts a block of rows into tiles; and
-//      kFetchByEveryTile: whether each tile of rows fetches its share of the next panel, or the last one all of it,
+//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
+//      `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's bytes, shifted as they
+//      are, times B's; `accumulate` is false); tile_edge(rows, tile), which cuts a block of rows into tiles;
+//      kFetchByEveryTile: whether each tile of rows fetches its share of the next panel, or the last one all of it; and
+//      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
 // whatever `rows` is: that is what makes a text's vector independent of its neighbours, bit for bit.
@@ -125,6 +127,7 @@ struct GatherCall {
 struct Kernels {
   const char* name;
   size_t block_rows;       // rows that a thread takes through a layer at once: their intermediate values fit its cache
+  size_t shared_rows;      // with fewer rows for each thread, all threads share the columns of every product
   void (*enter)();         // what a thread does before it computes products,
   void (*leave)();         // and after; or null
   void (*linear)(const LinearCall&);

@@ -18,6 +18,6 @@ namespace registers {
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("amx_emulated", 192, enter, leave);
+const Kernels kernels = STRIZH_KERNELS("amx_emulated", 192, 96, enter, leave);
 
 }  // namespace strizh::amx_emulated

@@ -13,6 +13,6 @@ namespace strizh::avx2 {
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("avx2", 96, nullptr, nullptr);
+const Kernels kernels = STRIZH_KERNELS("avx2", 96, 32, nullptr, nullptr);
 
 }  // namespace strizh::avx2

@@ -21,6 +21,6 @@ static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m5
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("avx512_bf16", 96, nullptr, nullptr);
+const Kernels kernels = STRIZH_KERNELS("avx512_bf16", 96, 32, nullptr, nullptr);
 
 }  // namespace strizh::avx512_bf16

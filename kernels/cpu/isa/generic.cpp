@@ -12,6 +12,6 @@ namespace strizh::generic {
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("generic", 96, nullptr, nullptr);
+const Kernels kernels = STRIZH_KERNELS("generic", 96, 32, nullptr, nullptr);
 
 }  // namespace strizh::generic

@@ -13,6 +13,6 @@ namespace strizh::neon {
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("neon", 96, nullptr, nullptr);
+const Kernels kernels = STRIZH_KERNELS("neon", 96, 32, nullptr, nullptr);
 
 }  // namespace strizh::neon

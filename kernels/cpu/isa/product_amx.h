@@ -5,7 +5,8 @@
 // Both packed layouts are what the tiles read: sixteen packed rows of one line are 1 KB without a gap, and one line of
 // a panel is two tiles side by side, each one half of its 128-byte steps.
 enum : size_t { kTileRows = 32, kHalf = 16, kPanelStride = kPanelColumns * kGroupBytes };
-enum : bool { kFetchByEveryTile = true };  // one tile's product is too short to fetch a whole panel
+// One tile's product is too short to fetch a whole panel, and runs beside the vector units.
+enum : bool { kFetchByEveryTile = true, kOverlapsEpilogue = true };
 static_assert(kAttendRows % kTileRows == 0, "attention's sums are whole tiles");
 
 // Whole tiles first: one of up to 16 rows costs half as much as one of 32.
@@ -17,10 +18,11 @@ static constexpr TileConfiguration kTiles = {
 static void enter() { tiles_configure(kTiles); }
 static void leave() { tiles_release(); }
 
-// c[16 or 32][32]. Rows behind the last are computed too, from what lies there, and never used.
-template <bool both_halves>
+// c[16 or 32][32]. Rows behind the last are computed too, from what lies there, and never used. `meanwhile` is called
+// once a line.
+template <bool both_halves, typename Meanwhile>
 static void product_bf16(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride,
-                         bool accumulate, Fetch fetch) {
+                         bool accumulate, Fetch fetch, Meanwhile meanwhile) {
   const size_t c_bytes = c_stride * sizeof(float), half = kHalf * c_stride;
   if (accumulate) {
     tile_load<0>(c, c_bytes), tile_load<1>(c + kHalf, c_bytes);
@@ -37,6 +39,7 @@ static void product_bf16(const char* a, size_t a_stride, const char* b, size_t l
     tile_dot_bf16<0, 4, 6>();
     for (const char* end = fetch.begin + step; fetch.begin < end; fetch.begin += 64) __builtin_prefetch(fetch.begin, 0, 2);
     tile_dot_bf16<1, 4, 7>();
+    meanwhile();
     if (both_halves) {
       tile_load<5>(a + kHalf * kLineBytes, kLineBytes);
       tile_dot_bf16<2, 5, 6>();
@@ -47,13 +50,14 @@ static void product_bf16(const char* a, size_t a_stride, const char* b, size_t l
   if (both_halves) tile_store<2>(c + half, c_bytes), tile_store<3>(c + half + kHalf, c_bytes);
 }
 
-template <Precision precision>
-static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                         size_t c_stride, bool accumulate, Fetch fetch) {
+template <Precision precision, typename Meanwhile>
+static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                size_t c_stride, bool accumulate, Fetch fetch, Meanwhile meanwhile) {
   if constexpr (precision == Precision::bf16) {
-    if (rows <= kHalf) product_bf16<false>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
-    else product_bf16<true>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+    if (rows <= kHalf) product_bf16<false>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
+    else product_bf16<true>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
   } else {
+    for (size_t line = 0; line < lines; line++) meanwhile();
     for (size_t tile = 0, first = 0; first < rows; tile++) {
       const size_t end = registers::tile_edge(rows, tile + 1);
       registers::product_tile<precision>(end - first, a + first * kLineBytes, a_stride, b, lines, c + first * c_stride,
@@ -61,4 +65,10 @@ static void product_tile(size_t rows, const char* a, size_t a_stride, const char
       first = end;
     }
   }
+}
+
+template <Precision precision>
+static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                size_t c_stride, bool accumulate, Fetch fetch) {
+  product_tile<precision>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch, [] {});
 }

@@ -4,7 +4,7 @@
 // gcc 12 decides the shape of this file. An array of accumulators goes to the stack however it is unrolled, so they are
 // single variables; the dot product intrinsics copy and spill every accumulator, so `dot` is one line of assembly.
 enum : size_t { kTileRows = 12 };
-enum : bool { kFetchByEveryTile = false };
+enum : bool { kFetchByEveryTile = false, kOverlapsEpilogue = false };
 
 // First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows
 // cannot hide the latency of the dot product.

@@ -8,5 +8,5 @@
 #include "common/attention.h"
 #include "common/gather.h"
 
-#define STRIZH_KERNELS(name, block_rows, enter, leave) \
-  {name, block_rows, enter, leave, linear, normalize, quantize, query, key, value, attend, gather}
+#define STRIZH_KERNELS(name, block_rows, shared_rows, enter, leave) \
+  {name, block_rows, shared_rows, enter, leave, linear, normalize, quantize, query, key, value, attend, gather}

@@ -1,5 +1,6 @@
 // One linear layer on one block of packed rows: panels outside, tiles of rows inside, the epilogue on each tile while
-// its sums are in the first-level cache.
+// its sums are in the first-level cache: after its product or, where that leaves the vector units idle (AMX), a few rows
+// at a time during the next tile's.
 
 // The sums of one tile, and what makes values of them.
 struct TileSums {
@@ -82,9 +83,22 @@ static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
   return {panel.begin + lines * tile / tiles * kLineBytes, panel.begin + lines * (tile + 1) / tiles * kLineBytes, panel.limit};
 }
 
+// A tile whose sums are complete and whose first `done` rows are finished.
+struct Waiting { size_t panel, first, rows, done; };
+
+template <Activation activation, Precision precision>
+static inline void finish_rows(const LinearCall& call, const float* sums, Waiting& tile, size_t most) {
+  const size_t rows = tile.rows - tile.done < most ? tile.rows - tile.done : most;
+  if (rows == 0) return;
+  epilogue<activation, precision>(call, sums + tile.done * kPanelColumns, tile.panel, tile.first + tile.done, rows);
+  tile.done += rows;
+}
+
 template <Activation activation, Precision precision>
 static void linear_block(const LinearCall& call) {
-  alignas(64) float sums[2 * kTileRows * kPanelColumns];
+  alignas(64) float sums[kOverlapsEpilogue ? 2 : 1][2 * kTileRows * kPanelColumns];
+  size_t turn = 0;
+  Waiting waiting{};
   const size_t lines = call.weights.lines, bytes = panel_bytes(lines, precision);
   const char* limit = call.weights.panels + call.fetch_end * bytes;
   const size_t together = call.epilogue == Epilogue::gate ? 2 : 1, tiles = divide_up(call.rows, kTileRows);
@@ -97,13 +111,22 @@ static void linear_block(const LinearCall& call) {
         const char* next = b + (together + i) * bytes;
         const bool follows = panel + together < call.fetch_end;
         const Fetch fetch = follows ? share_of({next, next + bytes, limit}, tile, tiles) : Fetch{nullptr, nullptr, limit};
-        product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, sums + i * kTileRows * kPanelColumns,
-                                kPanelColumns, false, fetch);
+        float* to = sums[turn] + i * kTileRows * kPanelColumns;
+        if constexpr (kOverlapsEpilogue) {
+          const size_t step = divide_up(waiting.rows, together * lines);
+          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, fetch,
+                                  [&] { finish_rows<activation, precision>(call, sums[1 - turn], waiting, step); });
+        } else {
+          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, fetch);
+        }
       }
-      epilogue<activation, precision>(call, sums, panel, first, rows);
+      waiting = {panel, first, rows, 0};
+      if constexpr (kOverlapsEpilogue) turn = 1 - turn;
+      else finish_rows<activation, precision>(call, sums[0], waiting, rows);
       first = end;
     }
   }
+  if constexpr (kOverlapsEpilogue) finish_rows<activation, precision>(call, sums[1 - turn], waiting, waiting.rows);
 }
 
 template <Precision precision>
