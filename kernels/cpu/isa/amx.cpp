@@ -12,10 +12,9 @@ namespace strizh::amx {
 
 namespace registers {  // tiles have no float product
 
-template <Precision precision>
+template <Precision>
 static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
-  if constexpr (precision == Precision::int8) asm("vpdpbusd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  else asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
 }
 
 #include "product_avx512.h"

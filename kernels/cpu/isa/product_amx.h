@@ -20,8 +20,8 @@ static void leave() { tiles_release(); }
 
 // c[16 or 32][32]. Rows behind the last are computed too, from what lies there, and never used. `meanwhile` is called
 // once a line.
-template <bool both_halves, typename Meanwhile>
-static void product_bf16(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride,
+template <Precision precision, bool both_halves, typename Meanwhile>
+static void product_tiles(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride,
                          bool accumulate, Fetch fetch, Meanwhile meanwhile) {
   const size_t c_bytes = c_stride * sizeof(float), half = kHalf * c_stride;
   if (accumulate) {
@@ -36,14 +36,14 @@ static void product_bf16(const char* a, size_t a_stride, const char* b, size_t l
     tile_load<4>(a, kLineBytes);
     tile_load<6>(b, kPanelStride);
     tile_load<7>(b + kPanelStride / 2, kPanelStride);
-    tile_dot_bf16<0, 4, 6>();
+    tile_dot<precision, 0, 4, 6>();
     for (const char* end = fetch.begin + step; fetch.begin < end; fetch.begin += 64) __builtin_prefetch(fetch.begin, 0, 2);
-    tile_dot_bf16<1, 4, 7>();
+    tile_dot<precision, 1, 4, 7>();
     meanwhile();
     if (both_halves) {
       tile_load<5>(a + kHalf * kLineBytes, kLineBytes);
-      tile_dot_bf16<2, 5, 6>();
-      tile_dot_bf16<3, 5, 7>();
+      tile_dot<precision, 2, 5, 6>();
+      tile_dot<precision, 3, 5, 7>();
     }
   }
   tile_store<0>(c, c_bytes), tile_store<1>(c + kHalf, c_bytes);
@@ -53,9 +53,9 @@ static void product_bf16(const char* a, size_t a_stride, const char* b, size_t l
 template <Precision precision, typename Meanwhile>
 static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                                 size_t c_stride, bool accumulate, Fetch fetch, Meanwhile meanwhile) {
-  if constexpr (precision == Precision::bf16) {
-    if (rows <= kHalf) product_bf16<false>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
-    else product_bf16<true>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
+  if constexpr (precision != Precision::fp32) {
+    if (rows <= kHalf) product_tiles<precision, false>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
+    else product_tiles<precision, true>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
   } else {
     for (size_t line = 0; line < lines; line++) meanwhile();
     for (size_t tile = 0, first = 0; first < rows; tile++) {

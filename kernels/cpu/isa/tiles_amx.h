@@ -21,5 +21,9 @@ static inline void tile_store(void* to, size_t stride) {
   asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(tile), "r"(to), "r"(stride) : "memory");
 }
 
-template <int c, int a, int b>
-static inline void tile_dot_bf16() { asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b)); }
+// c += a b; 8-bit: a unsigned, b signed, sums of 32 bits.
+template <Precision precision, int c, int a, int b>
+static inline void tile_dot() {
+  if constexpr (precision == Precision::int8) asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
+  else asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
+}

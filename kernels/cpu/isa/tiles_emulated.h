@@ -49,23 +49,43 @@ static inline void tile_store(void* to, size_t stride) {
 // Denormal numbers count as zero, on the way in and out.
 static inline float flushed(float x) { return magnitude(x) < 1.17549435e-38f ? 0.0f : x; }
 
-// Even and odd elements of k are summed apart, each rounded after every product; then both, then to c.
-template <int c, int a, int b>
-static void tile_dot_bf16() {
+// Even and odd elements of k are summed apart, each rounded after every product; then both, then to the tile's sum.
+static inline void row_dot_bf16(const char* left, const Tile& right, size_t groups, char* to) {
+  float even[16] = {}, odd[16] = {}, sums[16];
+  const auto* x = reinterpret_cast<const uint16_t*>(left);
+  for (size_t k = 0; k < groups; k++) {
+    const auto* y = reinterpret_cast<const uint16_t*>(right.rows[k]);
+    const float first = flushed(load_bf16(x + 2 * k)), second = flushed(load_bf16(x + 2 * k + 1));
+    for (size_t n = 0; n < 16; n++) {
+      even[n] = flushed(even[n] + first * flushed(load_bf16(y + 2 * n)));
+      odd[n] = flushed(odd[n] + second * flushed(load_bf16(y + 2 * n + 1)));
+    }
+  }
+  __builtin_memcpy(sums, to, sizeof sums);
+  for (size_t n = 0; n < 16; n++) sums[n] = flushed(flushed(sums[n]) + flushed(even[n] + odd[n]));
+  __builtin_memcpy(to, sums, sizeof sums);
+}
+
+// Unsigned bytes times signed ones, exact.
+static inline void row_dot_int8(const char* left, const Tile& right, size_t groups, char* to) {
+  int32_t sums[16];
+  __builtin_memcpy(sums, to, sizeof sums);
+  const auto* x = reinterpret_cast<const uint8_t*>(left);
+  for (size_t k = 0; k < groups; k++, x += 4) {
+    const auto* y = reinterpret_cast<const int8_t*>(right.rows[k]);
+    for (size_t n = 0; n < 16; n++)
+      for (size_t i = 0; i < 4; i++) sums[n] += x[i] * y[4 * n + i];
+  }
+  __builtin_memcpy(to, sums, sizeof sums);
+}
+
+template <Precision precision, int c, int a, int b>
+static void tile_dot() {
   Tile& to = used_tile<c>();
   const Tile &left = used_tile<a>(), &right = used_tile<b>();
+  const size_t groups = processor.shape.row_bytes[a] / 4u;
   for (size_t m = 0; m < processor.shape.rows[c]; m++) {
-    float even[16] = {}, odd[16] = {};
-    const auto* x = reinterpret_cast<const uint16_t*>(left.rows[m]);
-    for (size_t k = 0; k < processor.shape.row_bytes[a] / 4u; k++) {
-      const auto* y = reinterpret_cast<const uint16_t*>(right.rows[k]);
-      const float first = flushed(load_bf16(x + 2 * k)), second = flushed(load_bf16(x + 2 * k + 1));
-      for (size_t n = 0; n < 16; n++) {
-        even[n] = flushed(even[n] + first * flushed(load_bf16(y + 2 * n)));
-        odd[n] = flushed(odd[n] + second * flushed(load_bf16(y + 2 * n + 1)));
-      }
-    }
-    auto* sums = reinterpret_cast<float*>(to.rows[m]);
-    for (size_t n = 0; n < 16; n++) sums[n] = flushed(flushed(sums[n]) + flushed(even[n] + odd[n]));
+    if constexpr (precision == Precision::int8) row_dot_int8(left.rows[m], right, groups, to.rows[m]);
+    else row_dot_bf16(left.rows[m], right, groups, to.rows[m]);
   }
 }
