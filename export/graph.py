@@ -42,14 +42,17 @@ class Graph:
         yield
         self._scope.pop()
 
-    def node(self, op: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
-        """Add a node; one output gives its name, several a tuple of names."""
+    def node(
+        self, op: str, *inputs: str, outputs: int = 1, unused: Sequence[int] = (), domain: str = "", **attributes: Any
+    ) -> Any:
+        """Add a node; one output gives its name, several a tuple of names without those `unused`."""
         path = "/".join([*self._scope, op])
         self._serial[path] += 1
         path += f"_{self._serial[path]}"
-        made = [path] if outputs == 1 else [f"{path}:{index}" for index in range(outputs)]
+        names = [path] if outputs == 1 else [f"{path}:{index}" for index in range(outputs)]
+        made = ["" if index in unused else name for index, name in enumerate(names)]
         self.nodes.append(helper.make_node(op, list(inputs), made, name=path, domain=domain, **attributes))
-        return made[0] if outputs == 1 else tuple(made)
+        return made[0] if outputs == 1 else tuple(name for name in made if name)
 
     def weight(self, slot: str, change: Callable[[Array], Array] | None = None) -> str:
         """The initialiser of a slot, changed (transposed, say) on the way in."""
@@ -58,10 +61,11 @@ class Graph:
             self.add_initializer(slot, change(array) if change else array)
         return slot
 
-    def joined(self, name: str, slots: Sequence[str], change: Callable[[Array], Array]) -> str:
+    def joined(self, name: str, slots: Sequence[str], change: Callable[[Array], Array] | None = None) -> str:
         """One initialiser from several slots, joined along their first axis before `change`."""
         if name not in self.initializers:
-            self.add_initializer(name, change(np.concatenate([self.weights[slot] for slot in slots])))
+            array = np.concatenate([self.weights[slot] for slot in slots])
+            self.add_initializer(name, change(array) if change else array)
         return name
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:

@@ -99,13 +99,14 @@ def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tupl
         raise UsageError(f"max_length is {asked}; expected at least 1 token.")
     if asked <= made_for:
         return asked, ()
-    if spec.positions is not Positions.ROTARY:
+    if spec.positions not in (Positions.ROTARY, Positions.RELATIVE_BIAS):
         raise UsageError(
             f"max_length {asked} is beyond the {made_for} positions that this model has learned. Use {made_for} or less."
         )
+    way_out = " --rope-scaling dynamic:F stretches them." if spec.ropes else ""
     return asked, (
         f"max_length {asked} is beyond the {made_for} tokens that the positions were made for: quality on longer texts is "
-        "not known. --rope-scaling dynamic:F stretches them.",
+        f"not known.{way_out}",
     )
 
 

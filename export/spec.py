@@ -129,6 +129,11 @@ class EncoderSpec:
         """Length of a sentence vector."""
         return self.projections[-1].out_features if self.projections else self.hidden_size * len(self.pooling)
 
+    @property
+    def ropes(self) -> tuple[Rope, ...]:
+        """The rotary embeddings of the layers, each once, in the order of their first layer."""
+        return tuple(dict.fromkeys(layer.rope for layer in self.layers if layer.rope))
+
     def slots(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor that this spec needs, as (slot, shape); linear weights are [out_features, in_features]."""
         hidden, query, key = self.hidden_size, self.num_heads * self.head_size, self.num_kv_heads * self.head_size

@@ -78,15 +78,14 @@ def geometry(checkpoint: Checkpoint, norm_eps: float = 1e-12) -> dict[str, Any]:
         "num_kv_heads": heads,
         "head_size": hidden // heads,
         "intermediate_size": int(checkpoint.require("intermediate_size")),
-        "activation": read_activation(checkpoint, "hidden_act"),
+        "activation": activation_named(str(checkpoint.config.get("hidden_act", "gelu")), "hidden_act"),
         "norm_eps": float(checkpoint.config.get("layer_norm_eps", norm_eps)),
         "attention_scale": (hidden // heads) ** -0.5,
     }
 
 
-def read_activation(checkpoint: Checkpoint, key: str) -> Activation:
-    """An activation of config.json by its transformers name; GELU where it names none."""
-    name = str(checkpoint.config.get(key, "gelu"))
+def activation_named(name: str, key: str) -> Activation:
+    """An activation by its transformers name, which config.json has under `key`."""
     if name not in _ACTIVATIONS:
         raise UnsupportedModel(f"{key} {name!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
     return _ACTIVATIONS[name]

@@ -36,6 +36,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             "order of words. Expected the table; download the checkpoint again."
         )
     shape = bert.geometry(checkpoint, norm_eps=1e-7)
+    pooler = bert.activation_named(str(config.get("pooler_hidden_act", "gelu")), "pooler_hidden_act")
     terms = 1 + len(_position_terms(config.get("pos_att_type")))
     return EncoderSpec(
         **shape | {"attention_scale": (shape["head_size"] * terms) ** -0.5},
@@ -46,7 +47,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
         attention_bias=(True, False, True, True),
-        classifier=sequence_classifier(checkpoint, Pooling.CLS, bert.read_activation(checkpoint, "pooler_hidden_act")),
+        classifier=sequence_classifier(checkpoint, Pooling.CLS, pooler),
     )
 
 

@@ -2,46 +2,70 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import onnx
 
 from strizh.export.graph import INT32, Graph
 from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
-from strizh.export.parts.linear import transposed
+from strizh.export.parts.linear import activation, linear, norm, transposed
+from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.rotary import angles, flat_cache
-from strizh.export.spec import Activation, EncoderSpec, Layer, Rope
+from strizh.export.parts.visibility import pair_bias
+from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
 from strizh.export.targets.portable import Head, check, finish
 from strizh.export.weights import Array
-from strizh.runtime.errors import UnsupportedModel
 
 _MICROSOFT = "com.microsoft"
-_BIAS_GELU = {Activation.GELU: "BiasGelu", Activation.GELU_TANH: "FastGelu"}
-_Cache = tuple[str, str, str]
+_BIAS_GELU = {Activation.GELU: "BiasGelu", Activation.GELU_TANH: "FastGelu"}  # act(x + bias)
+_GELU = {Activation.GELU: "Gelu", Activation.GELU_TANH: "FastGelu"}
+_SKIP_NORM = {Norm.LAYER: "SkipLayerNormalization", Norm.RMS: "SkipSimplifiedLayerNormalization"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the layers have in common: the padding, and by their settings what pairs of tokens and rotations add."""
+
+    mask: str
+    biases: Mapping[int | None, str]
+    caches: Mapping[Rope, tuple[str, str, str]]
 
 
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
     """The float32 graph with fused nodes; same inputs and outputs as `portable`."""
     check(spec)
-    if spec.activation not in _BIAS_GELU:
-        raise UnsupportedModel(f"ONNX Runtime has no fused {spec.activation} with bias; use portable-fp32.")
     g = Graph(spec.family, weights)
-    mask = g.node("Cast", "attention_mask", to=INT32)
-    caches = {
-        rope: flat_cache(g, angles(g, spec, rope)) for rope in {layer.rope for layer in spec.layers if layer.rope}
-    }
-    x = embeddings(g, spec)
+    shared = _Shared(
+        mask=g.node("Cast", "attention_mask", to=INT32),
+        caches={rope: flat_cache(g, angles(g, spec, rope)) for rope in spec.ropes},
+        biases={window: pair_bias(g, spec, window) for window in dict.fromkeys(layer.window for layer in spec.layers)},
+    )
+    residual = embeddings(g, spec)
+    first, *following = _norms(spec)
+    x = norm(g, spec, residual, first) if first else residual
     for index, layer in enumerate(spec.layers):
+        after_attention, after_mlp = following[2 * index : 2 * index + 2]
         with g.scope(f"layers.{index}"):
-            x = _layer(g, spec, layer, f"layers.{index}", x, mask, caches)
+            with g.scope("attention"):
+                mixed = _attention(g, spec, layer, f"layers.{index}.attention", x, shared)
+                x, residual = _add_and_norm(g, spec, mixed, residual, f"layers.{index}.attention.o", after_attention)
+            with g.scope("mlp"):
+                inner = _inner(g, spec, f"layers.{index}.mlp", x)
+                x, residual = _add_and_norm(g, spec, inner, residual, f"layers.{index}.mlp.down", after_mlp)
     return finish(g, spec, x, head)
 
 
 def expected_counts(spec: EncoderSpec) -> dict[str, int]:
     """How many fused nodes the spec calls for."""
     layers, rotary = len(spec.layers), sum(layer.rope is not None for layer in spec.layers)
-    counts = {"MultiHeadAttention": layers, "SkipLayerNormalization": 2 * layers, _BIAS_GELU[spec.activation]: layers}
-    return counts | ({"RotaryEmbedding": 2 * rotary} if rotary else {})
+    counts = {
+        "MultiHeadAttention": layers,
+        _SKIP_NORM[spec.norm]: sum(slot is not None for slot in _norms(spec)[1:]),
+        "RotaryEmbedding": 2 * rotary,
+    }
+    fused = _fused_activation(spec)
+    return {op: count for op, count in (counts | ({fused: layers} if fused else {})).items() if count}
 
 
 def fused_counts(model: onnx.ModelProto) -> dict[str, int]:
@@ -49,25 +73,39 @@ def fused_counts(model: onnx.ModelProto) -> dict[str, int]:
     return dict(Counter(node.op_type for node in model.graph.node if node.domain == _MICROSOFT))
 
 
-def _layer(
-    g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, mask: str, caches: Mapping[Rope, _Cache]
-) -> str:
-    with g.scope("attention"):
-        q, k, v = query_key_value(g, spec, f"{slot}.attention", x)
-        if layer.rope:
-            q, k = (_rotate(g, spec, layer.rope, side, caches[layer.rope]) for side in (q, k))
-        mixed = g.node(
-            "MultiHeadAttention", q, k, v, "", mask,
-            domain=_MICROSOFT, num_heads=spec.num_heads, scale=spec.attention_scale,
-        )  # fmt: skip
-        x = _skip_norm(g, spec, mixed, x, f"{slot}.attention.o", f"{slot}.attention.norm")
-    with g.scope("mlp"):
-        product = g.node("MatMul", x, g.weight(f"{slot}.mlp.up.weight", transposed))
-        inner = g.node(_BIAS_GELU[spec.activation], product, g.weight(f"{slot}.mlp.up.bias"), domain=_MICROSOFT)
-        return _skip_norm(g, spec, inner, x, f"{slot}.mlp.down", f"{slot}.mlp.norm")
+def _norms(spec: EncoderSpec) -> list[str | None]:
+    """The norm in front of the first layer, then the one that follows each sum; None where there is none.
+
+    A post-norm layer ends each half with its own norm. A pre-norm layer begins with it, so that it follows the sum before.
+    """
+    last = "final_norm" if spec.final_norm else None
+    attention, mlp = (
+        [f"layers.{index}.{half}.norm" for index in range(len(spec.layers))] for half in ("attention", "mlp")
+    )
+    begins = [slot if layer.attention_norm else None for slot, layer in zip(attention, spec.layers, strict=True)]
+    if not spec.pre_norm:
+        return [None, *(slot for pair in zip(attention, mlp, strict=True) for slot in pair)]
+    return [begins[0], *(slot for pair in zip(mlp, [*begins[1:], last], strict=True) for slot in pair)]
 
 
-def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: _Cache) -> str:
+def _fused_activation(spec: EncoderSpec) -> str | None:
+    fused = _BIAS_GELU if spec.mlp_bias[0] and not spec.gated_mlp else _GELU
+    return fused.get(spec.activation)
+
+
+def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, shared: _Shared) -> str:
+    q, k, v = query_key_value(g, spec, slot, x)
+    if layer.rope:
+        q, k = (_rotate(g, spec, layer.rope, side, shared.caches[layer.rope]) for side in (q, k))
+    bias = shared.biases[layer.window]
+    mixed = g.node(
+        "MultiHeadAttention", q, k, v, "", shared.mask, *([bias] if bias else []),
+        domain=_MICROSOFT, num_heads=spec.num_heads, scale=spec.attention_scale,
+    )  # fmt: skip
+    return str(mixed)
+
+
+def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, str, str]) -> str:
     cos, sin, position_ids = cache
     part = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
     rotated = g.node(
@@ -77,8 +115,32 @@ def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: _Cache) -> s
     return str(rotated)
 
 
-def _skip_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, linear: str, norm: str) -> str:
-    """LayerNorm(x @ weight + skip + bias)."""
-    product = g.node("MatMul", x, g.weight(f"{linear}.weight", transposed))
-    sides = (g.weight(f"{norm}.weight"), g.weight(f"{norm}.bias"), g.weight(f"{linear}.bias"))
-    return str(g.node("SkipLayerNormalization", product, skip, *sides, domain=_MICROSOFT, epsilon=spec.norm_eps))
+def _inner(g: Graph, spec: EncoderSpec, slot: str, x: str) -> str:
+    """The feed-forward up to its activation."""
+    op = _fused_activation(spec)
+    if spec.gated_mlp:
+        gate, up = gate_and_up(g, spec, slot, x)
+        activated = g.node(op, gate, domain=_MICROSOFT) if op else activation(g, spec.activation, gate)
+        return str(g.node("Mul", activated, up))
+    if op is None:
+        return activation(g, spec.activation, linear(g, x, f"{slot}.up", spec.mlp_bias[0]))
+    product = g.node("MatMul", x, g.weight(f"{slot}.up.weight", transposed))
+    bias = [g.weight(f"{slot}.up.bias")] if spec.mlp_bias[0] else []
+    return str(g.node(op, product, *bias, domain=_MICROSOFT))
+
+
+def _add_and_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, slot: str, norm: str | None) -> tuple[str, str]:
+    """The norm of x @ weight + bias + skip, and what the next sum begins with: the same, or the sum itself if pre-norm."""
+    bias = f"{slot}.bias" if f"{slot}.bias" in g.weights else None
+    if norm is None:
+        total = g.node("Add", linear(g, x, slot, bias is not None), skip)
+        return total, total
+    product = g.node("MatMul", x, g.weight(f"{slot}.weight", transposed))
+    shift = [g.weight(f"{norm}.bias") if spec.norm_bias else ""] if spec.norm is Norm.LAYER else []
+    sides = [g.weight(f"{norm}.weight"), *shift, *([g.weight(bias)] if bias else [])]
+    op, settings = _SKIP_NORM[spec.norm], {"domain": _MICROSOFT, "epsilon": spec.norm_eps}
+    if not spec.pre_norm:
+        normed = g.node(op, product, skip, *sides, **settings)
+        return normed, normed
+    normed, total = g.node(op, product, skip, *sides, outputs=4, unused=(1, 2), **settings)
+    return normed, total

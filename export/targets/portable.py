@@ -3,37 +3,37 @@
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT64, Graph
 from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm
+from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.pooling import logits, sentence_embedding
 from strizh.export.parts.rotary import Angles, angles, rotate
-from strizh.export.spec import EncoderSpec, Layer, Norm, Positions, Rope
+from strizh.export.parts.visibility import padding_bias, score_bias
+from strizh.export.spec import EncoderSpec, Layer, Rope
 from strizh.export.weights import Array
 from strizh.runtime.errors import UnsupportedModel
 
 Head = Literal["embedding", "classifier"]
-# Added to the score of a masked key: the published RoPEBert and transformers use the same finite number, so that a
-# row without any token still has a softmax.
-_MASKED = float(np.finfo(np.float32).min)
 
 
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
     """The float32 graph: `token_embeddings` and `sentence_embedding`, or `logits` for a classifier."""
     check(spec)
     g = Graph(spec.family, weights)
-    bias = _mask_bias(g)
-    ropes = {layer.rope for layer in spec.layers if layer.rope}
-    tables = {rope: angles(g, spec, rope) for rope in ropes}
+    padding = padding_bias(g)
+    biases = {
+        window: score_bias(g, spec, window, padding) for window in dict.fromkeys(layer.window for layer in spec.layers)
+    }
+    tables = {rope: angles(g, spec, rope) for rope in spec.ropes}
     x = embeddings(g, spec)
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
-            x = _layer(g, spec, layer, f"layers.{index}", x, bias, tables)
-    return finish(g, spec, x, head)
+            x = _layer(g, spec, layer, f"layers.{index}", x, biases[layer.window], tables)
+    return finish(g, spec, norm(g, spec, x, "final_norm") if spec.final_norm else x, head)
 
 
 def check(spec: EncoderSpec) -> None:
@@ -41,14 +41,8 @@ def check(spec: EncoderSpec) -> None:
     unknown = [
         name
         for name, found in (
-            ("pre-norm layers", spec.pre_norm),
-            ("gated feed-forward", spec.gated_mlp),
-            ("relative position bias", spec.positions is Positions.RELATIVE_BIAS),
             ("grouped key heads", spec.num_heads != spec.num_kv_heads),
-            ("a causal mask", spec.causal),
-            ("sliding windows", any(layer.window for layer in spec.layers)),
             ("per-head norms", spec.head_norm),
-            ("RMSNorm", spec.norm is Norm.RMS),
         )
         if found
     ]
@@ -80,30 +74,35 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
     return g.model(inputs, outputs, {"family": spec.family})
 
 
-def _mask_bias(g: Graph) -> str:
-    """[batch, 1, 1, sequence]: 0 for a key that is seen, the most negative float32 for padding."""
-    with g.scope("mask"):
-        hidden = g.node("Sub", g.constant(1.0), g.node("Cast", "attention_mask", to=FLOAT))
-        return str(g.node("Unsqueeze", g.node("Mul", hidden, g.constant(_MASKED)), g.constant([1, 2], "int64")))
-
-
 def _layer(
     g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, bias: str, tables: Mapping[Rope, Angles]
 ) -> str:
     with g.scope("attention"):
-        q, k, v = _heads(g, spec, f"{slot}.attention", x)
+        at, skipped = f"{slot}.attention", x
+        if spec.pre_norm and layer.attention_norm:
+            x = norm(g, spec, x, f"{at}.norm")
+        q, k, v = _heads(g, spec, at, x)
         if layer.rope:
             q, k = (rotate(g, side, tables[layer.rope], layer.rope, spec.head_size) for side in (q, k))
-        q = g.node("Mul", q, g.constant(spec.attention_scale))
+        if spec.attention_scale != 1:
+            q = g.node("Mul", q, g.constant(spec.attention_scale))
         scores = g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2]))
         mixed = g.node("MatMul", g.node("Softmax", g.node("Add", scores, bias), axis=-1), v)
         flat = g.node("Reshape", g.node("Transpose", mixed, perm=[0, 2, 1, 3]), g.constant([0, 0, -1], "int64"))
-        out = linear(g, flat, f"{slot}.attention.o", spec.attention_bias[3])
-        x = norm(g, spec, g.node("Add", out, x), f"{slot}.attention.norm")
+        x = g.node("Add", linear(g, flat, f"{at}.o", spec.attention_bias[3]), skipped)
+        if not spec.pre_norm:
+            x = norm(g, spec, x, f"{at}.norm")
     with g.scope("mlp"):
-        inner = activation(g, spec.activation, linear(g, x, f"{slot}.mlp.up", spec.mlp_bias[0]))
-        out = linear(g, inner, f"{slot}.mlp.down", spec.mlp_bias[1])
-        return norm(g, spec, g.node("Add", out, x), f"{slot}.mlp.norm")
+        at, skipped = f"{slot}.mlp", x
+        if spec.pre_norm:
+            x = norm(g, spec, x, f"{at}.norm")
+        if spec.gated_mlp:
+            gate, up = gate_and_up(g, spec, at, x)
+            inner = g.node("Mul", activation(g, spec.activation, gate), up)
+        else:
+            inner = activation(g, spec.activation, linear(g, x, f"{at}.up", spec.mlp_bias[0]))
+        x = g.node("Add", linear(g, inner, f"{at}.down", spec.mlp_bias[1]), skipped)
+        return x if spec.pre_norm else norm(g, spec, x, f"{at}.norm")
 
 
 def _heads(g: Graph, spec: EncoderSpec, slot: str, x: str) -> list[str]:

@@ -69,6 +69,8 @@ def shake(model: PreTrainedModel) -> None:
         for name, parameter in model.named_parameters():
             is_norm = "norm" in name.lower() and name.endswith("weight")
             spread = 0.1 if is_norm or name.endswith("bias") else parameter.shape[-1] ** -0.5
+            if name.endswith("SelfAttention.q.weight"):  # T5 has no scale: its own initialisation has it in here
+                spread *= model.config.d_kv**-0.5
             parameter.normal_(1.0 if is_norm else 0.0, spread)
 
 
