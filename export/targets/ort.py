@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 
@@ -107,7 +108,7 @@ def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, sha
 
 def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, str, str]) -> str:
     cos, sin, position_ids = cache
-    part = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
+    part: dict[str, Any] = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
     rotated = g.node(
         "RotaryEmbedding", x, position_ids, cos, sin,
         domain=_MICROSOFT, interleaved=0, num_heads=spec.num_heads, **part,
@@ -138,7 +139,8 @@ def _add_and_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, slot: str, nor
     product = g.node("MatMul", x, g.weight(f"{slot}.weight", transposed))
     shift = [g.weight(f"{norm}.bias") if spec.norm_bias else ""] if spec.norm is Norm.LAYER else []
     sides = [g.weight(f"{norm}.weight"), *shift, *([g.weight(bias)] if bias else [])]
-    op, settings = _SKIP_NORM[spec.norm], {"domain": _MICROSOFT, "epsilon": spec.norm_eps}
+    op = _SKIP_NORM[spec.norm]
+    settings: dict[str, Any] = {"domain": _MICROSOFT, "epsilon": spec.norm_eps}
     if not spec.pre_norm:
         normed = g.node(op, product, skip, *sides, **settings)
         return normed, normed
