@@ -6,7 +6,6 @@ Each commit is installed into an environment of its own and exports its own bund
 import argparse
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import environments, machine, models, tables
-from benchmarks.engines import Configuration
+from benchmarks.engines import Batch, Configuration
 from benchmarks.rounds import Entry, Method, measure
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import Case, equal, ragged
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(model: models.Model, commits: list[str], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     method = Method(rounds=args.rounds, seconds=args.seconds, allow_noise=args.allow_noise)
-    texts = {case.name: case.token_ids(model.vocab_size) for case in CASES if max(case.lengths) <= model.longest}
+    texts = {case.name: Batch(case.token_ids(model.vocab_size)) for case in CASES if max(case.lengths) <= model.longest}
     for variant in args.variants.split(","):
         workers: list[Worker] = []
         try:
@@ -111,7 +110,7 @@ def _line(variant: str, base: Entry, head: Entry, cosine: float, allowed: float)
     }
 
 
-def _cosine(workers: Sequence[Worker], texts: Any) -> float:
+def _cosine(workers: Sequence[Worker], texts: Batch) -> float:
     vectors = []
     for worker in workers:
         worker.load(texts)
@@ -136,14 +135,7 @@ def _install(short: str, commit: str) -> None:
         archive = subprocess.run(["git", "-C", str(machine.ROOT), "archive", commit], check=True, capture_output=True)
         subprocess.run(["tar", "-x", "-C", sources], input=archive.stdout, check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", sources], check=True)
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    paths = [path for path in sys.path if path.endswith("-packages")] or [sysconfig.get_path("purelib")]
-    Path(site.stdout.strip(), "others.pth").write_text("\n".join(paths) + "\n")
+    environments.see(folder, "{}")
     (folder / "complete").touch()
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("environments")
@@ -24,12 +25,24 @@ def python(name: str) -> str | None:
 
 
 def install(name: str) -> None:
-    """Make an environment anew from its list. Raises `CalledProcessError` where pip fails."""
+    """Make an environment anew from its list. Raises `CalledProcessError` where pip fails.
+
+    A list that begins with "# with main" gets an environment that sees the harness's own packages besides.
+    """
     folder = _folder(name)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     requirements = REQUIREMENTS / f"{name}.txt"
     subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+    if requirements.read_text(encoding="utf-8").startswith("# with main"):
+        see(folder, "import site; site.addsitedir({!r})")
     (folder / "complete").touch()
+
+
+def see(folder: Path, line: str) -> None:
+    """Let an environment find the packages of this one, after its own. `line` is what a .pth file holds for a path."""
+    own = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    lines = [line.format(path) for path in sys.path if path.endswith("-packages")]
+    Path(own, "others.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _folder(name: str) -> Path:

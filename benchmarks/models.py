@@ -42,7 +42,12 @@ class Model:
     def describe(self) -> dict[str, Any]:
         """What a worker is told."""
         pad = int(self.config.get("pad_token_id") or 0)
-        return {"checkpoint": str(self.checkpoint), "files": str(self.folder), "pad_token_id": pad}
+        return {
+            "checkpoint": str(self.checkpoint),
+            "files": str(self.folder),
+            "pad_token_id": pad,
+            "max_length": self.longest,
+        }
 
     def ensure(self, name: str, threads: int, environment: str | None = None) -> Path:
         """Make one of the model's files if it is not there, in `environment` or the maker's own. Raises `EngineError`."""

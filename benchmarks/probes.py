@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import engines
-from benchmarks.engines import Configuration
+from benchmarks.contest import missing
+from benchmarks.engines import Batch, Configuration
 from benchmarks.models import Model
 from benchmarks.suites import Settings
 from benchmarks.workers import EngineError, Worker
@@ -56,7 +57,7 @@ def start(configuration: Configuration, model: Model, threads: int) -> tuple[Wor
         floor = worker.ask("floor", engine=configuration.engine, tokenizer=str(model.checkpoint / "tokenizer.json"))
         mark()
         versions = worker.open(configuration, model.describe(), threads)["versions"]
-        worker.load(texts)
+        worker.load(Batch(texts))
         worker.vectors(None if configuration.batch_sizes == (None,) else 1)
         mark()
         ready = worker.ask("memory")
@@ -71,8 +72,8 @@ def start(configuration: Configuration, model: Model, threads: int) -> tuple[Wor
 def candidates(settings: Settings, model: Model, result: dict[str, Any]) -> Iterator[Probe]:
     """Configurations that open here, of several files of a label only the first; what is absent goes into the result."""
     seen = set()
-    for configuration in engines.find(list(settings.engines)):
-        if configuration.label in seen or "ids" not in configuration.takes:
+    for configuration in engines.of_ids(settings.engines):
+        if configuration.label in seen:
             continue
         try:
             for file in configuration.files:
@@ -81,7 +82,7 @@ def candidates(settings: Settings, model: Model, result: dict[str, Any]) -> Iter
             worker.close()
             result["versions"] |= versions
         except EngineError as error:
-            result["absent"].append(f"{model.name}: {configuration.label}: {error}")
+            result["absent"].append(missing(model, configuration.label, str(error)))
             continue
         seen.add(configuration.label)
         yield Probe(configuration)

@@ -1,10 +1,25 @@
-"""A suite's result: plain data, written as JSON and read again by `report.py` and `compare.py`."""
+"""A suite's result: plain data, written as JSON and read again by `report.py`. Several runs of a suite fill one file."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+# What makes machines and conditions the same, so that figures may stand in one file.
+_CONDITIONS = ("cpu", "flags", "cores")
+# What was measured together: contenders of one case are interleaved, so they are replaced together.
+_UNIT = ("model", "case", "axis", "threads")
+
+
+def update(result: dict[str, Any], path: Path) -> None:
+    """Write a result; of the one that is there already, what was not measured anew stays.
+
+    Every row says when and at which commit it was measured. Raises `ValueError` where the two cannot stand in one file.
+    """
+    here = result["machine"]
+    for row in result["rows"]:
+        row["measured"] = f"commit {here['commit']}, {here['date']}"
+    write(_merged(read(path), result) if path.exists() else result, path)
 
 
 def write(result: dict[str, Any], path: Path) -> None:
@@ -19,3 +34,52 @@ def read(path: Path) -> dict[str, Any]:
     if result.pop("format", None) != FORMAT:
         raise ValueError(f"{path} is no result of format {FORMAT}; measure again with benchmarks/run.py")
     return result
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    for name in _CONDITIONS:
+        if old["machine"][name] != new["machine"][name]:
+            raise ValueError(f"the result there has {name} {old['machine'][name]}: write this machine's elsewhere")
+    if (old["suite"], old.get("threads")) != (new["suite"], new.get("threads")):
+        raise ValueError("the result there is of another suite or number of threads: write this one elsewhere")
+    measured = {_unit(row) for row in new["rows"]}
+    merged = new | {
+        name: [one for one in old[name] if _unit(one) not in measured] + new[name]
+        for name in ("rows", "goals", "shares")
+        if name in new
+    }
+    merged |= {name: old[name] | new[name] for name in ("versions", "models", "installed") if name in new}
+    if "ceiling" in new:  # a ceiling is the most that was ever seen
+        merged["ceiling"] = {name: max(rate, old["ceiling"].get(name, 0.0)) for name, rate in new["ceiling"].items()}
+    if "method" in new:
+        merged["method"] = new["method"] | {"allow_noise": old["method"]["allow_noise"] or new["method"]["allow_noise"]}
+    return merged | _remarks(old, new, merged)
+
+
+def _remarks(old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
+    """Lines about what did not work: the old ones about what is measured anew go."""
+    replaced = {_unit(row) for row in new["rows"]}
+    again = tuple(_about(row) for row in [*old["rows"], *new["rows"]] if _unit(row) in replaced)
+    absent = [one for one in old.get("absent", []) if one not in new.get("absent", [])]
+    measured = {(row["model"], name) for row in merged["rows"] for name in _names(row)}
+    return {
+        "absent": [one for one in absent if (one["model"], one["contender"]) not in measured] + new.get("absent", []),
+        "failures": [line for line in old["failures"] if not line.startswith(again)] + new["failures"],
+        "thrown_away": old.get("thrown_away", []) + new.get("thrown_away", []),
+    }
+
+
+def _about(row: dict[str, Any]) -> str:
+    """How a line of `failures` about this row begins."""
+    return f"{row['model']}: {row.get('contender')}" + (f" on {row['case']}:" if "case" in row else "")
+
+
+def _names(row: dict[str, Any]) -> tuple[str, str]:
+    return str(row.get("contender")), f"{row.get('contender')} ({row.get('configuration')})"
+
+
+def _unit(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Rows of suites without cases stand each for itself."""
+    if "case" in row:
+        return tuple(row.get(name) for name in _UNIT)
+    return tuple(row.get(name) for name in ("model", "contender", "configuration", "tokens"))

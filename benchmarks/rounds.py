@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import machine
+from benchmarks.engines import Batch
 from benchmarks.quiet import Watch, spin
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import Case
@@ -40,9 +40,7 @@ class Entry:
     error: str = ""
 
 
-def measure(
-    entries: Sequence[Entry], texts: Callable[[Case], list[NDArray[np.int32]]], method: Method, say: Say
-) -> list[str]:
+def measure(entries: Sequence[Entry], texts: Callable[[Case], Batch], method: Method, say: Say) -> list[str]:
     """Fill the entries; gives a line for each round that was thrown away."""
     watch = Watch()
     groups = _by_case(entries)
@@ -63,7 +61,7 @@ def measure(
 
 
 def _round(
-    group: Sequence[Entry], texts: list[NDArray[np.int32]], method: Method, watch: Watch
+    group: Sequence[Entry], texts: Batch, method: Method, watch: Watch
 ) -> tuple[list[tuple[Entry, dict[str, Any]]], str]:
     """One turn of each entry of a case, and what spoke against the round."""
     turns = []

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings(
         models=tuple(args.models.split(",")) if args.models else suite.MODELS,
         engines=tuple(args.engines.split(",")) if args.engines else (),
+        cases=tuple(args.cases.split(",")) if args.cases else (),
         threads=args.threads,
         method=Method(rounds=args.rounds, seconds=args.seconds, allow_noise=args.allow_noise),
         texts=args.texts,
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = suite.run(settings)
     print("\n\n".join(result.pop("tables")))
     if args.json:
-        results.write({"suite": args.suite, **result}, args.json)
+        results.update({"suite": args.suite, **result}, args.json)
     for line in result["failures"]:
         print(f"FAIL: {line}")
     return 1 if result["failures"] else 0
@@ -48,12 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("suite", choices=suites.names())
     parser.add_argument("--models", help="geometries and checkpoint folders, with commas between")
     parser.add_argument("--engines", help='labels, with commas between and * for anything: "strizh*,openvino bf16"')
+    parser.add_argument("--cases", help='of suites that have cases, with commas between and *: "ragged*,1x16"')
     parser.add_argument("--texts", type=Path, help="folder of jsonl with real texts; ours without it")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
     parser.add_argument("--batches", type=int, default=10_000, help="of the memory suite (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="write the result here")
+    parser.add_argument(
+        "--json", type=Path, help="write the result here; cases that stand there and are not measured stay"
+    )
     parser.add_argument("--allow-noise", action="store_true", help="count rounds on a busy machine: to try the harness")
     return parser
 

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 Row = dict[str, Any]
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def figures(row: Row) -> dict[str, float]:

@@ -10,7 +10,6 @@ from benchmarks.summary import (
     fastest,
     figures,
     joules_per_1000_tokens,
-    quantile,
     value,
 )
 
@@ -29,7 +28,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
 
 
 ROUNDS = (
-    "token ids in, vectors out; tokenization, loading and compiling are not in the figures",
+    "token ids in, vectors out, loading and compiling not counted; of the case `texts` tokenization counts",
     "every engine in its own process, stopped while others run; a warm-up before each turn",
 )
 
@@ -81,13 +80,13 @@ def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
         f"{number(found['low'])}..{number(found['high'])}",
         relative,
         str(row["batch_size"] or "own"),
-        f"{row['parity']['cosine_min']:.6f}",
+        cosine(row),
         f"{cpu_seconds_per_1000_tokens(row):.3f}" + (f", {energy:.1f} J" if energy is not None else ""),
     )
 
 
 def _untimed(row: Row) -> tuple[str, ...]:
-    return _name(row), _why_not(row), "", "", "", f"{row['parity']['cosine_min']:.6f}", ""
+    return _name(row), _why_not(row), "", "", "", cosine(row), ""
 
 
 def _name(row: Row) -> str:
@@ -96,6 +95,8 @@ def _name(row: Row) -> str:
 
 
 def _why_not(row: Row) -> str:
+    if row["error"]:
+        return f"failed: {row['error'][:60]}"
     return f"FAIL: {'; '.join(row['parity']['misses'])}" if row["parity"]["misses"] else "no quiet round"
 
 
@@ -113,8 +114,8 @@ def _quantiles(row: Row | None) -> str:
     if row is None:
         return "-"
     if not row["rounds"]:
-        return "FAIL" if row["parity"]["misses"] else "noisy"
-    return "/".join(number(value(row, quantile(row["seconds"], share))) for share in (0.5, 0.95, 0.99))
+        return "failed" if row["error"] else "FAIL" if row["parity"]["misses"] else "noisy"
+    return "/".join(number(value(row, seconds)) for seconds in row["quantiles"].values())
 
 
 def goals(judgements: Sequence[dict[str, Any]]) -> str:
@@ -137,7 +138,14 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
 
 def absent(result: dict[str, Any]) -> list[str]:
     """What was not measured, and why; nothing if all was."""
-    return ["not measured:\n" + "\n".join(f"- {line}" for line in result["absent"])] if result["absent"] else []
+    lines = [f"- {one['model']}: {one['contender']}: {one['why']}" for one in result["absent"]]
+    return ["not measured:\n" + "\n".join(lines)] if lines else []
+
+
+def cosine(row: Row) -> str:
+    """The least cosine of a row's batch to the reference."""
+    least = row["parity"]["cosine_min"]
+    return "-" if least is None else f"{least:.6f}"
 
 
 def number(figure: float) -> str:

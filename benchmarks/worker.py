@@ -35,12 +35,19 @@ class Worker:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.batch = Batch()
+        self.tokenizer: Any = None
 
-    def open(self, engine: str, model: dict[str, Any], threads: int, options: dict[str, Any]) -> dict[str, Any]:
-        """Open the engine for a model; says how long that took and which versions it has."""
+    def open(
+        self, engine: str, model: dict[str, Any], threads: int, options: dict[str, Any], tokenizes: bool
+    ) -> dict[str, Any]:
+        """Open the engine for a model; says how long that took and which versions it has.
+
+        One that does not tokenize by itself gets its ids from the checkpoint's tokenizer, in the time that is measured.
+        """
         module = importlib.import_module(f"benchmarks.engines.{engine}")
         started = time.perf_counter()
         self.engine = module.open_engine(model, threads, **options)
+        self.tokenizer = None if tokenizes else _tokenizer(f"{model['checkpoint']}/tokenizer.json", model["max_length"])
         return {
             "seconds": time.perf_counter() - started,
             "versions": {name: metadata.version(name) for name in module.PACKAGES},
@@ -51,9 +58,7 @@ class Worker:
         module = importlib.import_module(f"benchmarks.engines.{engine}")
         for name in module.IMPORTS:
             importlib.import_module(name)
-        from tokenizers import Tokenizer
-
-        self.tokenizer = Tokenizer.from_file(tokenizer)
+        self.tokenizer = _tokenizer(tokenizer, 512)
         return self.memory()
 
     def churn(self, lengths: list[list[int]], samples: int) -> dict[str, Any]:
@@ -77,9 +82,9 @@ class Worker:
         module.make(model, source, path)
         return {}
 
-    def load(self, ids: list[list[int]] | None = None, strings: list[str] | None = None) -> dict[str, Any]:
+    def load(self, ids: list[list[int]], strings: list[str]) -> dict[str, Any]:
         """Take the texts of the following requests."""
-        self.batch = Batch([np.array(text, np.int32) for text in ids or ()], strings or [])
+        self.batch = Batch([np.array(text, np.int32) for text in ids], strings)
         return {}
 
     def vectors(self, batch_size: int | None) -> dict[str, Any]:
@@ -110,7 +115,20 @@ class Worker:
 
     def _run(self, batch_size: int | None) -> Any:
         assert self.engine is not None
-        return self.engine.encode(self.batch, batch_size)
+        batch = self.batch
+        if batch.strings and self.tokenizer:
+            encoded = self.tokenizer.encode_batch_fast(batch.strings)
+            batch = Batch([np.array(one.ids, np.int32) for one in encoded])
+        return self.engine.encode(batch, batch_size)
+
+
+def _tokenizer(path: str, max_length: int) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
 
 
 def main() -> None:

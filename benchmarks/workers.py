@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import environments
-from benchmarks.engines import Configuration
+from benchmarks.engines import Batch, Configuration
 
 _TIMEOUT = 900  # seconds for one answer: compiling and calibrating take minutes
 _KEPT_MEMORY = 1 << 30  # bytes that a process may keep of its batches
@@ -60,16 +60,22 @@ class Worker:
     def open(self, configuration: Configuration, model: Mapping[str, Any], threads: int) -> dict[str, Any]:
         """Open the engine; gives its versions and the seconds it took."""
         options = dict(configuration.options)
-        self._opening = {"engine": configuration.engine, "model": dict(model), "threads": threads, "options": options}
+        self._opening = {
+            "engine": configuration.engine,
+            "model": dict(model),
+            "threads": threads,
+            "options": options,
+            "tokenizes": "strings" in configuration.takes,
+        }
         answer = self.ask("open", **self._opening)
         self._usual_memory = self._resident()
         return answer
 
-    def load(self, ids: Sequence[NDArray[np.int32]] | None = None, strings: Sequence[str] | None = None) -> None:
-        """Send the texts of the following requests: token ids, or strings."""
+    def load(self, batch: Batch) -> None:
+        """Send the texts of the following requests."""
         if self._opening and self._process is None:
             self.ask("open", **self._opening)
-        self.ask("load", ids=[row.tolist() for row in ids] if ids is not None else None, strings=strings)
+        self.ask("load", ids=[row.tolist() for row in batch.ids], strings=batch.strings)
 
     def vectors(self, batch_size: int | None) -> NDArray[np.float32]:
         """Vectors of the loaded texts, float32 [n, dim]."""
@@ -97,7 +103,7 @@ class Worker:
                 why = "ended by itself"
         except BrokenPipeError:
             why = "ended by itself"
-        if not line:
+        if not line.endswith(b"\n"):  # nothing, or half an answer
             self.close()
             raise EngineError(
                 f"the process {why} (status {process.returncode}); its last words are in {self._log.name}"

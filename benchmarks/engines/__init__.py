@@ -10,7 +10,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any, Literal, Protocol
@@ -55,6 +55,8 @@ class Configuration:
     takes: tuple[Literal["ids", "strings"], ...] = ("ids",)
     ours: bool = False
     promise: str | None = None  # the recipe whose promise its vectors must keep
+    only_model: str | None = None  # the one checkpoint whose weights it has
+    same_model: bool = True  # its vectors are those of the checkpoint; else only their quality says something
     least_cosine: float = 0.0  # of a peer's vectors: below it is wired wrongly, and its speed means nothing
 
     @property
@@ -75,6 +77,11 @@ def find(patterns: list[str] | None) -> list[Configuration]:
     if not patterns:
         return found
     return [one for one in found if any(fnmatch(one.label, pattern) for pattern in patterns)]
+
+
+def of_ids(patterns: Iterable[str]) -> list[Configuration]:
+    """Those of `find` that take token ids."""
+    return [one for one in find(list(patterns)) if "ids" in one.takes]
 
 
 def _of(module: Any) -> Callable[[], list[Configuration]]:

@@ -5,26 +5,33 @@ A result holds `tables` (text to print) and `failures` (lines; any makes the com
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.rounds import Method
+from benchmarks.workloads import Case
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line said. `engines` are patterns of labels; `texts` is a folder of jsonl."""
+    """What the command line said. `engines` and `cases` are patterns of names; `texts` is a folder of jsonl."""
 
     models: tuple[str, ...]
     engines: tuple[str, ...]
+    cases: tuple[str, ...]
     threads: int
     method: Method
     texts: Path | None
     batches: int  # of the memory suite
     say: Callable[[str], None]
+
+    def chosen(self, cases: Iterable[Case]) -> list[Case]:
+        """Those of a suite's cases that are asked for."""
+        return [case for case in cases if not self.cases or any(fnmatch(case.name, one) for one in self.cases)]
 
 
 def blank(settings: Settings) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def run_contests(
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        contest = hold(model, cases, configurations, settings.threads, settings.method, result, settings.say)
+        contest = hold(
+            model, settings.chosen(cases), configurations, settings.threads, settings.method, result, settings.say
+        )
         judged = list(goals.judge(contest.rows, machine.kind(result["machine"])))
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows
@@ -31,10 +33,8 @@ def run_contests(
 
 
 def _failures(contest: Contest) -> list[str]:
-    wrong = [row for row in contest.rows if row["parity"]["misses"]]
-    return [
-        f"{row['contender']} on {row['case']}: {'; '.join(row['parity']['misses'])}" for row in wrong
-    ] + contest.failed
+    wrong = [(row, row["error"] or "; ".join(row["parity"]["misses"])) for row in contest.rows]
+    return [f"{row['contender']} on {row['case']}: {why}" for row, why in wrong if why]
 
 
 def _blocks(model: models.Model, contest: Contest, shown: str, judged: list[dict[str, Any]]) -> list[str]:

@@ -52,8 +52,8 @@ def _titles(facts: dict[str, Any], settings: Settings, limits: dict[str, float])
 
 
 def _tables(rows: list[dict[str, Any]]) -> Iterator[str]:
-    for title in dict.fromkeys(row["title"] for row in rows):
-        lines = [_line(row) for row in rows if row["title"] == title]
+    for title in dict.fromkeys(row["model"] for row in rows):
+        lines = [_line(row) for row in rows if row["model"] == title]
         yield f"\n{title}\n{tables.table(_HEADS, lines)}"
 
 
@@ -86,7 +86,7 @@ def _rows(
         seconds = _median(job, settings.method.seconds, settings.method.rounds)
         top = limits.get(precision)
         return {
-            "title": f"{model} {precision}", "case": case, "tokens": sum(lengths), "seconds": seconds, "flops": flops,
+            "model": f"{model} {precision}", "case": case, "tokens": sum(lengths), "seconds": seconds, "flops": flops,
             "bytes": moved, "of_ceiling": flops / seconds / top if flops and top else None,
             "of_memory": moved / seconds / limits["memory"],
         }  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks import models, tables
+from benchmarks.engines import Batch
 from benchmarks.probes import Probe, artefact_bytes, candidates, start, varied
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError
@@ -42,7 +43,7 @@ def run(settings: Settings) -> dict[str, Any]:
 def _measure(probe: Probe, model: models.Model, settings: Settings) -> dict[str, Any]:
     worker, reading, _ = start(probe.configuration, model, settings.threads)
     try:
-        worker.load(ragged().token_ids(model.vocab_size))
+        worker.load(Batch(ragged().token_ids(model.vocab_size)))
         worker.vectors(None if probe.configuration.batch_sizes == (None,) else 8)
         peak = worker.ask("memory")["peak"] - reading["floor_bytes"]
         resident = worker.ask("churn", lengths=varied(settings.batches), samples=_SAMPLES)["resident"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks import engines, models, parity, tables, texts
 from benchmarks.contest import Contender, open_all
+from benchmarks.engines import Batch
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError
 from benchmarks.workloads import Case, passage_lengths
@@ -33,7 +34,7 @@ def run(settings: Settings) -> dict[str, Any]:
         expected = reference.vectors(chosen)
         reference.close()
         rows = []
-        for contender in open_all(model, engines.find(list(settings.engines)), settings.threads, result, settings.say):
+        for contender in open_all(model, engines.of_ids(settings.engines), settings.threads, result, settings.say):
             try:
                 rows += _measure(contender, model, chosen, expected)
             except EngineError as error:
@@ -70,10 +71,10 @@ def _measure(
     together, alone = np.empty_like(expected), np.empty_like(expected)
     for start in range(0, len(order), len(order) if own else _BATCH):
         rows = order[start : start + (len(order) if own else _BATCH)]
-        contender.worker.load([chosen[row] for row in rows])
+        contender.worker.load(Batch([chosen[row] for row in rows]))
         together[rows] = contender.worker.vectors(None if own else len(rows))
     for row, ids in enumerate(chosen):
-        contender.worker.load([ids])
+        contender.worker.load(Batch([ids]))
         alone[row] = contender.worker.vectors(None if own else 1)[0]
     lengths = np.array([len(ids) for ids in chosen])
     found = []

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks import engines, models, tables, texts
 from benchmarks.contest import Contender, open_all
+from benchmarks.engines import Batch
 from benchmarks.parity import Reference, Vectors
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError, Worker
@@ -40,7 +41,7 @@ def run(settings: Settings) -> dict[str, Any]:
         baseline = _measures(tasks, _embed(reference.worker, model, 1))
         reference.close()
         rows = []
-        for contender in open_all(model, engines.find(list(settings.engines)), settings.threads, result, settings.say):
+        for contender in open_all(model, engines.of_ids(settings.engines), settings.threads, result, settings.say):
             try:
                 rows.append(_measure(contender, model, tasks, baseline, settings))
             except EngineError as error:
@@ -64,7 +65,7 @@ def _measure(
     found = _measures(tasks, _embed(contender.worker, model, size))
     passages = [text.text for task in tasks for text in task.texts if text.role == "passage"][:_SPEED_TEXTS]
     ids = texts.tokenize(model, passages or [text.text for text in tasks[0].texts])
-    contender.worker.load(ids)
+    contender.worker.load(Batch(ids))
     seconds = median(contender.worker.time(size, settings.method.seconds, settings.method.warm_up)["seconds"])
     return {
         "model": model.name,
@@ -89,7 +90,7 @@ def _embed(worker: Worker, model: models.Model, batch_size: int | None) -> Embed
 
     def embed(task: Task) -> Vectors:
         own: list[Text] = list(dict.fromkeys(task.texts))
-        worker.load(texts.tokenize(model, [prompts[text.role] + text.text for text in own]))
+        worker.load(Batch(texts.tokenize(model, [prompts[text.role] + text.text for text in own])))
         vectors = dict(zip(own, normalize(worker.vectors(batch_size)), strict=True))
         return np.stack([vectors[text] for text in task.texts]).astype(np.float32)
 

@@ -27,16 +27,19 @@ def run(settings: Settings) -> dict[str, Any]:
     for name in settings.models:
         model = models.find(name)
         result["models"][model.name] = model.facts()
-        for title, cases in (("length", LENGTHS), ("texts", COUNTS)):
+        for title, every in (("length", LENGTHS), ("texts", COUNTS)):
+            cases = settings.chosen(every)
             contest = hold(model, cases, configurations, settings.threads, settings.method, result, settings.say)
             _collect(result, model.name, contest, settings.threads, title)
             blocks.append(f"## {model.name}: seconds against {title}\n\n{_grown(contest.rows, cases, title)}")
         threads = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= settings.threads]
         for count in threads:
-            contest = hold(model, THREAD_CASES, configurations, count, settings.method, result, settings.say)
+            contest = hold(
+                model, settings.chosen(THREAD_CASES), configurations, count, settings.method, result, settings.say
+            )
             _collect(result, model.name, contest, count, "threads")
         blocks.append(f"## {model.name}: speed with threads\n\n{_threads(result['rows'], model.name, threads)}")
-    result["absent"] = list(dict.fromkeys(result["absent"]))
+    result["absent"] = [one for at, one in enumerate(result["absent"]) if one not in result["absent"][:at]]
     return result | {"tables": [tables.heading(result, *tables.ROUNDS), *blocks, *tables.absent(result)]}
 
 
@@ -47,11 +50,12 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 def _collect(result: dict[str, Any], name: str, contest: Any, threads: int, axis: str) -> None:
     result["rows"] += [row | {"threads": threads, "axis": axis} for row in contest.rows]
-    result["failures"] += [f"{name}: {line}" for line in contest.failed]
+    failed = [row for row in contest.rows if row["error"]]
+    result["failures"] += [f"{name}: {row['contender']} on {row['case']}: {row['error']}" for row in failed]
 
 
 def _grown(rows: list[dict[str, Any]], cases: Sequence[Case], axis: str) -> str:
-    sizes = {case.name: case.tokens if axis == "length" else len(case.lengths) for case in cases}
+    sizes = {case.name: sum(case.lengths) if axis == "length" else len(case.lengths) for case in cases}
     lines = []
     for contender in dict.fromkeys(row["contender"] for row in rows):
         found = {sizes[row["case"]]: _seconds(row) for row in rows if row["contender"] == contender and row["rounds"]}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks import engines, models, tables
+from benchmarks.contest import missing
 from benchmarks.probes import artefact_bytes
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError, Worker
@@ -27,7 +28,7 @@ def run(settings: Settings) -> dict[str, Any]:
                 if configuration.engine not in weights:
                     weights[configuration.engine] = _installed(module.ENVIRONMENT, module.RUNS_WITH)
             except EngineError as error:
-                result["absent"].append(f"{model.name}: {configuration.label} ({configuration.detail}): {error}")
+                result["absent"].append(missing(model, f"{configuration.label} ({configuration.detail})", str(error)))
                 continue
             result["rows"].append(
                 {

@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks import ceiling, machine, roofline
 from benchmarks.suites import Settings
 from benchmarks.suites._contests import run_contests
-from benchmarks.workloads import equal, ragged, ragged_mean
+from benchmarks.workloads import equal, mixed_strings, ragged, ragged_mean
 
 HELP = "batches and single texts beside every peer, with the goals"
 MODELS = ("base", "e5-small", "mini")
@@ -14,6 +14,7 @@ CASES = (
     equal(4, 512),
     ragged(),
     ragged_mean(),
+    mixed_strings(),
     equal(1, 16, "ms"),
     equal(1, 128, "ms"),
     equal(1, 2048),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,40 @@ def test_another_format_is_refused_with_the_cure(tmp_path: Path) -> None:
 def test_columns_line_up() -> None:
     lines = tables.table(("name", "tokens/s"), [("a", "1"), ("longer", "1,000,000")]).splitlines()
     assert lines == ["name     tokens/s", "a               1", "longer  1,000,000"]
+
+
+def run(rows: dict[str, str], cpu: str = "a CPU", **more: Any) -> dict[str, Any]:
+    """A result with a row for each case and the one contender of it."""
+    machine = {"cpu": cpu, "flags": [], "cores": 2, "commit": "abc", "date": "today"}
+    found = [{"model": "base", "contender": one, "configuration": "x", "case": case} for case, one in rows.items()]
+    blank: dict[str, Any] = {"failures": [], "absent": []}
+    return {"suite": "throughput", "machine": machine, "threads": 2, "rows": found} | blank | more
+
+
+def test_runs_fill_one_file_case_by_case(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.json"
+    missing = {"model": "base", "contender": "c", "why": "not installed"}
+    lines = ["base: b on 16x128: failed", "base: a on 1x16: failed"]
+    results.update(run({"16x128": "b", "1x16": "a"}, absent=[missing], failures=lines), path)
+    results.update(run({"16x128": "c", "ragged": "c"}), path)
+    merged = results.read(path)
+    assert [(row["case"], row["contender"]) for row in merged["rows"]] == [
+        ("1x16", "a"),
+        ("16x128", "c"),
+        ("ragged", "c"),
+    ]
+    assert all(row["measured"] == "commit abc, today" for row in merged["rows"])
+    assert merged["absent"] == []  # it is there now
+    assert merged["failures"] == ["base: a on 1x16: failed"]  # of the case that was not measured again
+
+
+def test_machines_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.json"
+    results.update(run({"1x16": "a"}), path)
+    with pytest.raises(ValueError, match="elsewhere"):
+        results.update(run({"1x16": "a"}, cpu="another"), path)
+    with pytest.raises(ValueError, match="elsewhere"):
+        results.update(run({"1x16": "a"}, threads=1), path)
 
 
 @pytest.mark.parametrize(("figure", "text"), [(0.123, "0.12"), (12.34, "12.3"), (1234.5, "1,234")])

@@ -29,6 +29,16 @@ def test_every_row_has_its_parity_and_its_rounds(result: dict[str, Any]) -> None
         assert row["rounds"][0]["least"] > 0
 
 
+def test_a_second_run_replaces_its_own_cases_and_keeps_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "latency.json"
+    for engines, cases in (("strizh portable-fp32", "1x8,1x16"), ("strizh ort-fp32", "1x16,1x64")):
+        assert run.main([*QUICK, "--engines", engines, "--cases", cases, "--json", str(path)]) == 0
+    rows = [(row["contender"], row["case"]) for row in results.read(path)["rows"]]
+    assert sorted(rows) == [
+        ("strizh ort-fp32", "1x16"), ("strizh ort-fp32", "1x64"), ("strizh portable-fp32", "1x8"),
+    ]  # fmt: skip
+
+
 def test_the_conditions_stand_with_the_figures(result: dict[str, Any]) -> None:
     assert result["suite"] == "latency"
     assert result["machine"]["commit"]

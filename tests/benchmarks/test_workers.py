@@ -31,7 +31,7 @@ def test_a_worker_that_is_not_asked_anything_is_stopped(worker: Worker) -> None:
 
 def test_an_absent_package_is_told_from_a_failure(worker: Worker) -> None:
     with pytest.raises(EngineAbsent, match="is not installed"):
-        worker.ask("open", engine="nothing", model={}, threads=1, options={})
+        worker.ask("open", engine="nothing", model={}, threads=1, options={}, tokenizes=True)
     with pytest.raises(EngineError, match="AttributeError"):
         worker.ask("fly")
 
