@@ -6,6 +6,7 @@ The runtime does not come this way: ONNX Runtime registers the same library and 
 import ctypes as c
 from collections.abc import Collection, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,19 @@ _POOLINGS = {
 _PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 1}  # int8 products are among bf16 ones
 
 
+# The four products of a layer, by the slots of their weights.
+PRODUCT_SLOTS = {
+    "qkv": ("attention.q", "attention.k", "attention.v"), "output": ("attention.o",), "up": ("mlp.gate", "mlp.up"),
+    "down": ("mlp.down",),
+}  # fmt: skip
+
+
 class KernelError(Exception):
     """An operator refused its input; the message is the library's."""
 
 
 class _Linear(c.Structure):
-    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p), ("int8", c.c_int32))
+    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p), ("int8", c.c_int32), ("smoothing", c.c_void_p))
 
 
 class _Norm(c.Structure):
@@ -137,25 +145,36 @@ def _pointer(x: Any) -> Any:
 class EncoderLayer:
     """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`.
 
-    "int8" means the products "qkv", "output", "up" and "down" but for those in `keep_bf16`.
+    "int8" means the products "qkv", "output", "up" and "down" but for those in `keep_bf16`; `smoothing` has a vector for
+    some of them, as in `reference.linear_int8`, where gate and up are one product.
     """
 
     def __init__(
         self, weights: Mapping[str, ArrayLike], *, head_size: int, activation: str, attention_scale: float,
         norm_kind: str, norm_eps: float, pre_norm: bool = False, rope: Mapping[str, Any] | None = None,
         window: int | None = None, causal: bool = False, relative_max_distance: int = 0, precision: str = "fp32",
-        keep_bf16: Collection[str] = (),
+        keep_bf16: Collection[str] = (), smoothing: Mapping[str, ArrayLike] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self._kept: list[NDArray[Any]] = []
         w = {name: np.asarray(x, np.float32) for name, x in weights.items()}
+        smoothing = {product: np.asarray(s, np.float32) for product, s in smoothing.items() if product not in keep_bf16}
+        w |= {
+            f"{slot}.weight": w[f"{slot}.weight"] * s
+            for product, s in smoothing.items()
+            for slot in PRODUCT_SLOTS[product]
+            if f"{slot}.weight" in w
+        }
         q, k, v = (w[f"attention.{name}.weight"] for name in "qkv")
         self.hidden_size, rope_dim = q.shape[1], int(rope["dim"]) if rope else 0
         heads, kv_heads = len(q) // head_size, len(k) // head_size
         order = layout.head_order(head_size, rope_dim)
         gated = "mlp.gate.weight" in w
 
-        def linear(packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
-            return _Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8)
+        def linear(product: str, packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
+            factors = 1 / smoothing[product] if product in smoothing else None
+            if factors is not None:
+                factors = layout.spread_heads(factors, head_size) if product == "output" else layout.pad_vector(factors)
+            return _Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8, self._keep(factors))
 
         def of(product: str) -> str:
             return "bf16" if product in keep_bf16 else precision
@@ -182,15 +201,15 @@ class EncoderLayer:
             len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, r.get("theta", 0.0),
             r.get("factor", 1.0), attention_scale,
             linear(
-                layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=of("qkv")),
+                "qkv", layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=of("qkv")),
                 layout.pack_attention_bias(biases, (len(q), len(k), len(v)), head_size=head_size, rope_dim=rope_dim),
             ),
             linear(
-                layout.pack_attention_output(w["attention.o.weight"], head_size=head_size, precision=of("output")),
+                "output", layout.pack_attention_output(w["attention.o.weight"], head_size=head_size, precision=of("output")),
                 bias("attention.o"),
             ),
-            linear(layout.pack_linear(up, of("up")), up_bias),
-            linear(layout.pack_linear(w["mlp.down.weight"], of("down")), bias("mlp.down")),
+            linear("up", layout.pack_linear(up, of("up")), up_bias),
+            linear("down", layout.pack_linear(w["mlp.down.weight"], of("down")), bias("mlp.down")),
             norm("attention.norm"), norm("mlp.norm"), norm_eps,
             *(
                 self._keep(layout.spread_heads(w[f"attention.{name}.weight"], head_size, order))
@@ -235,18 +254,21 @@ def pool(hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Floats:
 
 
 def dense(
-    x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, activation: str, precision: str = "fp32"
-) -> Floats:
-    """Float32 [rows, in] to [rows, out]; weight is [out, in]."""
+    x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, activation: str, precision: str = "fp32",
+    smoothing: ArrayLike | None = None,
+) -> Floats:  # fmt: skip
+    """Float32 [rows, in] to [rows, out]; weight is [out, in], `smoothing` [in] as in `reference.linear_int8`."""
     rows, plain = np.ascontiguousarray(x, np.float32), np.asarray(weight, np.float32)
-    packed = _aligned(layout.pack_linear(plain, precision))
+    s = None if smoothing is None else np.asarray(smoothing, np.float32)
+    packed = _aligned(layout.pack_linear(plain if s is None else plain * s, precision))
     b = None if bias is None else layout.pad_vector(bias)
+    factors = None if s is None else layout.pad_vector(1 / s)
     spec = _Dense(
         _PRECISIONS[precision],
         plain.shape[1],
         plain.shape[0],
         _ACTIVATIONS[activation],
-        _Linear(_address(packed), _address(b), packed.dtype == np.int8),
+        _Linear(_address(packed), _address(b), packed.dtype == np.int8, _address(factors)),
     )
     out = np.empty((len(rows), plain.shape[0]), np.float32)
     _call("strizh_dense", c.byref(spec), *map(_pointer, (_address(rows), c.c_int64(len(rows)), _address(out))))

@@ -41,9 +41,15 @@ def quantize(x: ArrayLike) -> tuple[Array, NDArray[np.float32]]:
     return np.rint(x * inverse[:, None]).astype(np.float64), scale
 
 
-def linear_int8(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """`linear` with the rows of both operands quantised: one scale a row of x, one an output."""
-    (q, scale), (w, columns) = quantize(x), quantize(weight)
+def linear_int8(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, smoothing: ArrayLike = 1.0) -> Array:
+    """`linear` with the rows of both operands quantised: one scale a row of x, one an output.
+
+    `smoothing` [in] moves outliers to the weights first: x / smoothing times weight * smoothing, both float32
+    (SmoothQuant, Xiao et al., 2023).
+    """
+    s = np.asarray(smoothing, np.float32)
+    q, scale = quantize(np.asarray(x, np.float32) * (1 / s))
+    w, columns = quantize(np.asarray(weight, np.float32) * s)
     product = (q @ w.T) * (scale[:, None] * columns[None]).astype(np.float64)
     return np.asarray(product if bias is None else product + np.asarray(bias, np.float64))
 
@@ -185,14 +191,9 @@ def visible(length: int, *, window: int | None = None, causal: bool = False) -> 
 
 
 def attention(
-    q: ArrayLike,
-    k: ArrayLike,
-    v: ArrayLike,
-    *,
-    scale: float,
-    seen: ArrayLike | None = None,
+    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, scale: float, seen: ArrayLike | None = None,
     bias: ArrayLike | None = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """softmax(q k^T * scale + bias) v of one text.
 
     q [length, heads, d]; k and v [length, kv_heads, d], each KV head serving heads / kv_heads query heads;

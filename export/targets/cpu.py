@@ -3,7 +3,8 @@
 The operators' attributes are the fields of the spec; kernels/cpu/ort_operators.h lists their inputs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import ml_dtypes
@@ -16,7 +17,7 @@ from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head
 from strizh.export.weights import Array
 from strizh.kernels import layout
-from strizh.runtime.errors import UnsupportedModel
+from strizh.runtime.errors import UnsupportedModel, UsageError
 
 _DOMAIN = "strizh"
 _WIDEST_HEAD = 256
@@ -25,16 +26,23 @@ _TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
 
 def build(
     spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "bf16",
-    keep_bf16: Collection[str] = (),
+    keep_bf16: Collection[str] = (), smoothing: Mapping[str, Array] = MappingProxyType({}),
 ) -> onnx.ModelProto:  # fmt: skip
     """The packed graph in `precision` "fp32", "bf16" or "int8": `input_ids` int32 [total_tokens] and `cu_seqlens` int32
     [batch + 1] to `token_embeddings` [total_tokens, hidden] and `sentence_embedding` [batch, dim], or `logits`.
 
     Residual stream, norms, softmax, pooling and heads are float32 in every precision. In "int8" the four products of
     every layer are int8, but for those named in `keep_bf16` (of `products`); attention and tables are bfloat16.
+
+    `smoothing` has, for any of the `products`, a vector [in] of positive numbers: the product's input is divided by it
+    before it becomes 8-bit rows, and the columns of its weight [out, in] are multiplied by it, which changes the product
+    in no other way (SmoothQuant, Xiao et al., 2023). `in` is `hidden_size`, for "attention.o" `num_heads` * `head_size`,
+    for "mlp.down" `intermediate_size`; gate and up share one. A product that is not int8 ignores its own.
+    Raises `UsageError` for another name, size, or number.
     """
     _check(spec)
-    g = _Packer(spec.family, weights, precision, frozenset(keep_bf16))
+    _check_names(spec, [*keep_bf16, *smoothing])
+    g = _Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
     hidden = _embeddings(g, spec)
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
@@ -47,18 +55,40 @@ def build(
 class _Packer(Graph):
     """A graph whose weights are packed as they are added. A missing slot is an input that is left out."""
 
-    def __init__(self, name: str, weights: Mapping[str, Array], precision: str, keep_bf16: Collection[str]) -> None:
+    def __init__(
+        self, name: str, weights: Mapping[str, Array], precision: str, keep_bf16: Collection[str],
+        smoothing: Mapping[str, Array],
+    ) -> None:  # fmt: skip
         super().__init__(name, weights)
         self.precision = precision
         self.keep_bf16 = keep_bf16
+        self.smoothing = smoothing
 
-    def precision_of(self, weight: str) -> str:
-        """How this weight of a layer's product is stored."""
-        return "bf16" if weight.removesuffix(".weight") in self.keep_bf16 else self.precision
+    def precision_of(self, product: str) -> str:
+        """How the weight of a layer's product is stored."""
+        return "bf16" if product in self.keep_bf16 else self.precision
+
+    def smoothing_of(self, product: str) -> Array | None:
+        return self.smoothing.get(product) if self.precision_of(product) == "int8" else None
+
+    def product_weight(self, product: str, slot: str) -> Array:
+        """The weight of a slot [out, in], with what smoothing takes from the input of its product."""
+        weight, smoothing = self.weights[f"{slot}.weight"], self.smoothing_of(product)
+        if smoothing is None:
+            return weight
+        if smoothing.shape != weight.shape[1:] or not np.isfinite(smoothing).all() or not (smoothing > 0).all():
+            raise UsageError(f"the smoothing of {product!r} must be {weight.shape[1]} positive numbers, one an input.")
+        return np.asarray(weight * smoothing, np.float32)
+
+    def smoothing_factors(self, product: str, pad: Callable[[Array], Array] = layout.pad_vector) -> str:
+        """What the columns of a product's input are multiplied by."""
+        smoothing = self.smoothing_of(product)
+        return "" if smoothing is None else self.packed(f"{product}.smoothing", pad(1 / smoothing.astype(np.float32)))
 
     def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
         """A node of the kernels' domain."""
-        return str(self.node(op, *inputs, domain=_DOMAIN, **attributes))
+        given = len(inputs) - next(i for i, name in enumerate(reversed(inputs)) if name)
+        return str(self.node(op, *inputs[:given], domain=_DOMAIN, **attributes))
 
     def packed(self, name: str, array: NDArray[Any]) -> str:
         """An initialiser that is already in the kernels' layout; uint16 are the bits of bfloat16."""
@@ -71,10 +101,10 @@ class _Packer(Graph):
         return self.packed(slot, layout.pad_vector(self.weights[slot])) if slot in self.weights else ""
 
     def linear(self, slot: str) -> tuple[str, str]:
-        """Weight and bias of a linear layer."""
+        """Weight and bias of a layer's product that is one slot."""
         name = f"{slot}.weight"
         if name not in self.initializers:
-            self.packed(name, layout.pack_linear(self.weights[name], self.precision_of(name)))
+            self.packed(name, layout.pack_linear(self.product_weight(slot, slot), self.precision_of(slot)))
         return name, self.vector(f"{slot}.bias")
 
     def table(self, slot: str) -> str:
@@ -104,6 +134,12 @@ def int8_share(spec: EncoderSpec, keep_bf16: Collection[str] = (), tokens: int =
     counts = products(spec)
     attention = len(spec.layers) * 2 * tokens * spec.num_heads * spec.head_size
     return sum(n for name, n in counts.items() if name not in keep_bf16) / (sum(counts.values()) + attention)
+
+
+def _check_names(spec: EncoderSpec, names: Collection[str]) -> None:
+    for name in names:
+        if name not in (known := products(spec)):
+            raise UsageError(f"{name!r} is none of the products {', '.join(known)}.")
 
 
 def _check(spec: EncoderSpec) -> None:
@@ -140,6 +176,7 @@ def _layer(g: _Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> st
         *(g.vector(f"{slot}.{norm}.norm.{part}") for norm in ("attention", "mlp") for part in ("weight", "bias")),
         *_head_norms(g, spec, f"{slot}.attention", rope.dim if rope else 0),
         g.weight("relative_bias") if spec.positions is Positions.RELATIVE_BIAS else "",
+        *_smoothing(g, spec, slot),
         hidden_size=spec.hidden_size, num_heads=spec.num_heads, num_kv_heads=spec.num_kv_heads,
         head_size=spec.head_size, intermediate_size=spec.intermediate_size, activation=str(spec.activation),
         gated_mlp=int(spec.gated_mlp), norm=str(spec.norm), norm_eps=spec.norm_eps, pre_norm=int(spec.pre_norm),
@@ -154,30 +191,41 @@ def _layer(g: _Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> st
 
 def _attention(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str, str, str]:
     sizes = (spec.num_heads, spec.num_kv_heads, spec.num_kv_heads)
-    name, head = f"{slot}.qkv.weight", {"head_size": spec.head_size}
+    qkv, o, head = f"{slot}.qkv", f"{slot}.o", {"head_size": spec.head_size}
+    name, output = f"{qkv}.weight", f"{o}.weight"
     if name not in g.initializers:
-        q, k, v = (g.weights[f"{slot}.{part}.weight"] for part in "qkv")
-        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision_of(name), **head))
+        q, k, v = (g.product_weight(qkv, f"{slot}.{part}") for part in "qkv")
+        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision_of(qkv), **head))
     q_bias, k_bias, v_bias = (g.optional(f"{slot}.{part}.bias") for part in "qkv")
     rows = tuple(heads * spec.head_size for heads in sizes)
     bias = layout.pack_attention_bias((q_bias, k_bias, v_bias), rows, rope_dim=rope_dim, **head)
-    output = f"{slot}.o.weight"
     if output not in g.initializers:
-        g.packed(output, layout.pack_attention_output(g.weights[output], precision=g.precision_of(output), **head))
-    return name, "" if bias is None else g.packed(f"{slot}.qkv.bias", bias), output, g.vector(f"{slot}.o.bias")
+        g.packed(output, layout.pack_attention_output(g.product_weight(o, o), precision=g.precision_of(o), **head))
+    return name, "" if bias is None else g.packed(f"{qkv}.bias", bias), output, g.vector(f"{o}.bias")
 
 
 def _mlp(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
     down = g.linear(f"{slot}.down")
     if not spec.gated_mlp:
         return *g.linear(f"{slot}.up"), *down
-    name = f"{slot}.gate_up.weight"
+    product = f"{slot}.gate_up"
+    name = f"{product}.weight"
     if name not in g.initializers:
-        both = layout.interleave(g.weights[f"{slot}.gate.weight"], g.weights[f"{slot}.up.weight"])
-        g.packed(name, layout.pack_linear(both, g.precision_of(name)))
+        both = layout.interleave(*(g.product_weight(product, f"{slot}.{half}") for half in ("gate", "up")))
+        g.packed(name, layout.pack_linear(both, g.precision_of(product)))
     gate, up = g.optional(f"{slot}.gate.bias"), g.optional(f"{slot}.up.bias")
-    bias = "" if gate is None or up is None else g.packed(f"{slot}.gate_up.bias", layout.interleave(gate, up))
+    bias = "" if gate is None or up is None else g.packed(f"{product}.bias", layout.interleave(gate, up))
     return name, bias, *down
+
+
+def _smoothing(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
+    up = "gate_up" if spec.gated_mlp else "up"
+    return (
+        g.smoothing_factors(f"{slot}.attention.qkv"),
+        g.smoothing_factors(f"{slot}.attention.o", lambda factors: layout.spread_heads(factors, spec.head_size)),
+        g.smoothing_factors(f"{slot}.mlp.{up}"),
+        g.smoothing_factors(f"{slot}.mlp.down"),
+    )
 
 
 def _head_norms(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str]:

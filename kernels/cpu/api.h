@@ -20,6 +20,7 @@ typedef struct {
   const void* panels;
   const float* bias;  // or null
   int32_t int8;       // 1: panels of 8-bit integers, whatever the operator's precision
+  const float* smoothing;  // of an int8 product: what each column of its input is multiplied by, or null
 } StrizhLinear;
 
 typedef struct {

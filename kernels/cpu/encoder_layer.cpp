@@ -161,7 +161,7 @@ class LayerRun {
 
   NormCall norm_call(const StrizhNorm& norm, bool apply, const float* in, size_t in_stride, size_t rows) const {
     return {apply ? static_cast<Norm>(norm.kind) : Norm::none, norm.weight, norm.bias, norm.eps, in, in_stride, rows,
-            shape_.hidden, nullptr, 0, {}, shape_.precision};
+            shape_.hidden, nullptr, 0, {}, shape_.precision, nullptr};
   }
 
   static PackedRows from_row(PackedRows packed, size_t row) {
@@ -170,17 +170,22 @@ class LayerRun {
 
   Precision precision_of(const StrizhLinear& weights) const { return weights.int8 ? Precision::int8 : shape_.precision; }
 
+  void pack_for(const StrizhLinear& consumer, PackedRows packed, NormCall& call) const {
+    call.packed = packed;
+    call.precision = precision_of(consumer);
+    call.smoothing = consumer.smoothing;
+  }
+
   // Whether there was anything to do.
   bool quantize(const StrizhLinear& consumer, PackedRows packed, size_t size, size_t begin, size_t end) const {
-    if (consumer.int8) isa_.quantize({from_row(packed, begin), end - begin, size});
+    if (consumer.int8) isa_.quantize({from_row(packed, begin), end - begin, size, consumer.smoothing});
     return consumer.int8 != 0;
   }
 
   void load(const Block& b, size_t begin, size_t end) const {
     const float* in = hidden_ + (b.first + begin) * shape_.hidden;
     NormCall call = norm_call(layer_.attention_norm, layer_.pre_norm, in, shape_.hidden, end - begin);
-    call.packed = from_row(b.input, begin);
-    call.precision = precision_of(layer_.qkv);
+    pack_for(layer_.qkv, from_row(b.input, begin), call);
     isa_.norm(call);
   }
 
@@ -256,8 +261,7 @@ class LayerRun {
   void between(const Block& b, size_t begin, size_t end) const {
     float* rows = b.residual + begin * shape_.hidden_padded;
     NormCall call = norm_call(layer_.pre_norm ? layer_.mlp_norm : layer_.attention_norm, true, rows, shape_.hidden_padded, end - begin);
-    call.packed = from_row(b.input, begin);
-    call.precision = precision_of(layer_.up);
+    pack_for(layer_.up, from_row(b.input, begin), call);
     if (!layer_.pre_norm) call.out = rows, call.out_stride = shape_.hidden_padded;
     isa_.norm(call);
   }

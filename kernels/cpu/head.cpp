@@ -52,7 +52,7 @@ void norm(const StrizhNorm& n, size_t size, const float* in, size_t rows, float*
   run_team(threads(), [&](const Member& me) {
     const size_t first = share(rows, me.index, me.count), last = share(rows, me.index + 1, me.count);
     isa.norm({static_cast<Norm>(n.kind), n.weight, n.bias, n.eps, in + first * size, size, last - first, size,
-              out + first * size, size, {}, Precision::fp32});
+              out + first * size, size, {}, Precision::fp32, nullptr});
   });
 }
 
@@ -80,7 +80,8 @@ void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
   const Kernels& isa = kernels();
   for (size_t first = 0; first < rows; first += kDenseRows) {
     const size_t count = std::min(kDenseRows, rows - first), panels = padded(to) / kPanelColumns;
-    isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, a, precision});
+    isa.norm({Norm::none, nullptr, nullptr, 0.0f, in + first * from, from, count, from, nullptr, 0, a, precision,
+              d.weights.smoothing});
     run_team(threads(), [&](const Member& me) {
       const Products products(isa);
       const size_t begin = share(panels, me.index, me.count), end = share(panels, me.index + 1, me.count);

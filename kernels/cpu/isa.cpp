@@ -18,6 +18,7 @@ namespace strizh {
 #if defined(__x86_64__)
 namespace amx { extern const Kernels kernels; }
 namespace avx512_bf16 { extern const Kernels kernels; }
+namespace avx512_vnni { extern const Kernels kernels; }
 namespace avx512 { extern const Kernels kernels; }
 namespace avx2 { extern const Kernels kernels; }
 #endif
@@ -58,7 +59,8 @@ bool runs_avx512() {
   return saves_state(kAvx512State) && has(ebx, 16) && has(ebx, 17) && has(ebx, 30) && has(ebx, 31);  // F, DQ, BW, VL
 }
 
-bool runs_avx512_bf16() { return runs_avx512() && has(cpuid(7, 0).ecx, 11) && has(cpuid(7, 1).eax, 5); }  // VNNI, BF16
+bool runs_avx512_vnni() { return runs_avx512() && has(cpuid(7, 0).ecx, 11); }
+bool runs_avx512_bf16() { return runs_avx512_vnni() && has(cpuid(7, 1).eax, 5); }
 
 // Linux gives a process the tile registers when it asks, once (its Documentation/arch/x86/xstate.rst).
 bool may_use_tiles() {
@@ -91,6 +93,7 @@ constexpr InstructionSet kInstructionSets[] = {
 #if defined(__x86_64__)
     {"amx", runs_amx, &amx::kernels},
     {"avx512_bf16", runs_avx512_bf16, &avx512_bf16::kernels},
+    {"avx512_vnni", runs_avx512_vnni, &avx512_vnni::kernels},
     {"avx512", runs_avx512, &avx512::kernels},
     {"avx2", runs_avx2, &avx2::kernels},
 #elif defined(__aarch64__)

@@ -79,12 +79,14 @@ struct NormCall {
   size_t out_stride;
   PackedRows packed;
   Precision precision;
+  const float* smoothing;  // of 8-bit packed rows: their columns are multiplied by it; or null
 };
 
 // bf16 rows, complete, to 8-bit ones in the same memory: what attention or the feed-forward left tile by tile.
 struct QuantizeCall {
   PackedRows packed;
   size_t rows, size;  // columns, a multiple of 32
+  const float* smoothing;
 };
 
 // One head of q, k or v for consecutive tokens of one text: float rows [rows][head_width] as the product left them.

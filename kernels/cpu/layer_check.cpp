@@ -18,8 +18,10 @@ void require(bool holds, const std::string& what) {
 void check_encoder_layer(const StrizhEncoderLayer& l) {
   const auto text = [](int64_t x) { return std::to_string(x); };
   require(l.precision == 0 || l.precision == 1, "precision is " + text(l.precision) + "; expected 0 (float32) or 1 (bfloat16)");
-  for (const StrizhLinear* linear : {&l.qkv, &l.output, &l.up, &l.down})
+  for (const StrizhLinear* linear : {&l.qkv, &l.output, &l.up, &l.down}) {
     require(l.precision == 1 || !linear->int8, "a product is int8 in a float32 layer; expected one in a bfloat16 layer");
+    require(linear->int8 || !linear->smoothing, "a product that is not int8 has smoothing; expected none");
+  }
   require(l.hidden_size > 0 && l.intermediate_size > 0 && l.head_size > 0 && l.num_heads > 0, "a size is not positive");
   require(l.num_kv_heads > 0 && l.num_heads % l.num_kv_heads == 0,
           "num_heads is " + text(l.num_heads) + " and num_kv_heads " + text(l.num_kv_heads) + "; expected a multiple of it");

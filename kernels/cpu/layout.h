@@ -34,7 +34,7 @@ static constexpr size_t divide_up(size_t n, size_t unit) { return (n + unit - 1)
 static constexpr size_t lines_of(size_t k, Precision p) { return divide_up(k, elements_per_line(p)); }
 static constexpr size_t panel_bytes(size_t lines) { return lines * kLineGroups * kPanelColumns * kGroupBytes; }
 static constexpr size_t panel_bytes(size_t lines, Precision p) {
-  return panel_bytes(lines) + (p == Precision::int8 ? kPanelScalesBytes : 0);
+  return panel_bytes(lines) + (p == Precision::int8 ? size_t{kPanelScalesBytes} : 0);
 }
 static constexpr size_t padded(size_t n) { return divide_up(n, kPanelColumns) * kPanelColumns; }
 

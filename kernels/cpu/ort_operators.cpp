@@ -41,7 +41,7 @@ StrizhLinear linear_at(const Making& node, size_t input, const char* name, int32
   expect_size(weight, name, int8 ? columns / kPanelColumns * panel_bytes(lines_of(k, Precision::int8), Precision::int8) : columns * k);
   if (precision_of(weight) != precision) throw Error(std::string(name) + " has another element type than the layer's other weights");
   if (bias.data) expect_size(bias, name, columns);
-  return {weight.data, bias.as<float>(), int8};
+  return {weight.data, bias.as<float>(), int8, nullptr};
 }
 
 StrizhNorm norm_at(const Making& node, size_t input, const char* name, size_t hidden) {
@@ -119,6 +119,10 @@ EncoderLayer::EncoderLayer(const Making& node) {
   s.q_norm = vector_at(node, 14, "q_norm", shape.width);
   s.k_norm = vector_at(node, 15, "k_norm", shape.width);
   s.relative_bias = vector_at(node, 16, "relative_bias", static_cast<size_t>(s.relative_buckets) * shape.heads);
+  s.qkv.smoothing = vector_at(node, 17, "qkv_smoothing", shape.hidden_padded);
+  s.output.smoothing = vector_at(node, 18, "output_smoothing", context);
+  s.up.smoothing = vector_at(node, 19, "up_smoothing", shape.hidden_padded);
+  s.down.smoothing = vector_at(node, 20, "down_smoothing", shape.inner_padded);
   check_encoder_layer(s);
 }
 

@@ -25,9 +25,10 @@ class EncoderLayer {
  public:
   static constexpr const char* name = "EncoderLayer";
   // hidden, cu_seqlens, then weight and bias of qkv, output, up and down, weight and bias of attention_norm and
-  // mlp_norm, q_norm, k_norm, relative_bias
+  // mlp_norm, q_norm, k_norm, relative_bias, and the smoothing of qkv, output, up and down
   static constexpr int inputs[] = {kFloat, kInt32, kUndefined, kFloat, kUndefined, kFloat, kUndefined, kFloat, kUndefined,
-                                   kFloat, kFloat, kFloat, kFloat, kFloat, kFloat, kFloat, kFloat};
+                                   kFloat, kFloat, kFloat, kFloat, kFloat, kFloat, kFloat, kFloat,
+                                   kFloat, kFloat, kFloat, kFloat};
   static constexpr size_t required = 3;
   explicit EncoderLayer(const Making&);
   void run(const Running&) const;

@@ -1,6 +1,6 @@
 """What every kernel test needs: each instruction set that this CPU runs, random layers, and plain low precision."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,17 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
     """Runs a function of the reference with the operands of every product in low precision.
 
     That is what the plainest implementation in float32 or bf16 would give: a kernel may err twice as much.
+    `smoothing` has what int8 products divide their input by: pairs of a weight, the very array, and its vector.
     """
 
-    def run(precision: str, function: Callable[..., Array], *args: Any, **options: Any) -> Array:
+    def run(
+        precision: str,
+        function: Callable[..., Array],
+        *args: Any,
+        smoothing: Sequence[tuple[Any, Array]] = (),
+        **options: Any,
+    ) -> Array:
         exact_linear, exact_attention = reference.linear, reference.attention
-        if precision == "int8":
-            exact_linear = reference.linear_int8
 
         def lower(x: Any) -> Any:
             if precision == "fp32":
@@ -96,7 +101,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
                 product = (lower(x) @ lower(weight).T).astype(np.float64)
                 return product if bias is None else product + bias
             if precision == "int8":
-                return exact_linear(x, weight, bias)
+                return reference.linear_int8(x, weight, bias, next((s for w, s in smoothing if w is weight), 1.0))
             return exact_linear(lower(x), lower(weight), bias)
 
         def attention(q: Any, k: Any, v: Any, **rest: Any) -> Array:

@@ -20,9 +20,18 @@ OPTIONS: dict[str, Any] = {
 MANY = [1, 7, 16, *([3, 20, 40, 5] * 16), 400]
 
 
-@pytest.fixture(params=["fp32", "bf16", "int8"])
-def layer(request: pytest.FixtureRequest, isa: str, random_layer: Callable[..., Any]) -> native.EncoderLayer:
-    return native.EncoderLayer(random_layer(*SIZES), precision=request.param, **OPTIONS)
+@pytest.fixture(params=["fp32", "bf16", "int8", "int8 smoothed, up in bf16"])
+def layer(
+    request: pytest.FixtureRequest, isa: str, random_layer: Callable[..., Any], rng: Random
+) -> native.EncoderLayer:
+    weights, precision = random_layer(*SIZES), request.param
+    if precision in ("fp32", "bf16", "int8"):
+        return native.EncoderLayer(weights, precision=precision, **OPTIONS)
+    smoothing = {
+        product: np.exp(rng.normal(size=weights[f"{slots[-1]}.weight"].shape[1]))
+        for product, slots in native.PRODUCT_SLOTS.items()
+    }
+    return native.EncoderLayer(weights, precision="int8", keep_bf16=["up"], smoothing=smoothing, **OPTIONS)
 
 
 def batch_of(texts: list[Any], layer: native.EncoderLayer) -> list[Any]:

@@ -14,14 +14,15 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def exact(x: Any, weight: Any) -> Any:
+def exact(x: Any, weight: Any, smoothing: Any = 1.0) -> Any:
     """What quantised operands give: an exact integer, two float32 scales multiplied, one float32 product."""
-    (q, scale), (w, columns) = reference.quantize(x), reference.quantize(weight)
+    s = np.asarray(smoothing, np.float32)
+    (q, scale), (w, columns) = reference.quantize(x * (1 / s)), reference.quantize(weight * s)
     return (q @ w.T).astype(np.float32) * (scale[:, None] * columns[None])
 
 
-def product(x: Any, weight: Any) -> Any:
-    return native.dense(x, weight, None, activation="identity", precision="int8")
+def product(x: Any, weight: Any, smoothing: Any = None) -> Any:
+    return native.dense(x, weight, None, activation="identity", precision="int8", smoothing=smoothing)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ def product(x: Any, weight: Any) -> Any:
 def test_integers_are_exact(isa: str, rows: int, k: int, columns: int, rng: Random) -> None:
     x, weight = rng.normal(size=(rows, k)).astype(np.float32), rng.normal(size=(columns, k)).astype(np.float32)
     np.testing.assert_array_equal(product(x, weight), exact(x, weight))
+    smoothing = np.exp(rng.normal(size=k)).astype(np.float32)
+    np.testing.assert_array_equal(product(x, weight, smoothing), exact(x, weight, smoothing))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -76,6 +79,50 @@ def test_products_that_stay_bf16_are_closer(
         return float(np.sqrt(np.mean((got - want) ** 2)))
 
     assert error(precision="bf16") < error(precision="int8", keep_bf16=kept) < error(precision="int8")
+
+
+@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("kept", [(), ("qkv",), ("output",), ("up",), ("down",)], ids="+".join)
+def test_smoothing_takes_outliers_out_of_the_rows(
+    isa: str, kept: tuple[str, ...], gated: bool, pre_norm: bool, random_layer: Callable[..., Any],
+    plainly: Callable[..., Any], rng: Random,
+) -> None:  # fmt: skip
+    """As close as the plainest arithmetic with smoothing, and closer than without; its sizes are no multiples of 32."""
+    options = {**OPTIONS, "head_size": 26, "pre_norm": pre_norm}
+    weights = random_layer(78, 3, 3, 26, 150, gated=gated)
+    hidden = rng.normal(size=(133, 78)).astype(np.float32)
+    cu_seqlens = [0, 1, 18, 133]
+    # Outliers in two channels of every product's input, which the product's weights undo: of the norms, of v (which gives
+    # attention's output), of what feeds down.
+    smoothing, with_slots = {}, []
+    for name, slots in native.PRODUCT_SLOTS.items():
+        smoothing[name] = np.ones(weights[f"{slots[-1]}.weight"].shape[1])
+        smoothing[name][[3, 40]] = 30
+        for weight in (weights[f"{slot}.weight"] for slot in slots if f"{slot}.weight" in weights):
+            weight /= smoothing[name]
+            if name not in kept:
+                with_slots.append((weight, smoothing[name]))
+    for slot in ("attention.norm", "mlp.norm", "attention.v", "mlp.up"):
+        for part in ("weight", "bias"):
+            weights[f"{slot}.{part}"][[3, 40]] *= 30
+    if not pre_norm:
+        hidden[:, [3, 40]] *= 30
+    want = reference.encoder_layer(hidden, cu_seqlens, weights, **options)
+
+    def error(got: Any) -> float:
+        return float(np.sqrt(np.mean((got - want) ** 2)))
+
+    def layer(**how: Any) -> float:
+        return error(
+            native.EncoderLayer(weights, precision="int8", keep_bf16=kept, **how, **options)(hidden, cu_seqlens)
+        )
+
+    plain = error(
+        plainly("int8", reference.encoder_layer, hidden, cu_seqlens, weights, smoothing=with_slots, **options)
+    )
+    assert layer(smoothing=smoothing) <= 2 * plain
+    assert layer(smoothing=smoothing) < layer()
 
 
 def test_instruction_sets_agree(isa: str, random_layer: Callable[..., Any], rng: Random) -> None:

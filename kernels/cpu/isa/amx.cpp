@@ -8,18 +8,13 @@
 namespace strizh::amx {
 
 #define STRIZH_BF16_INSTRUCTIONS 1
+#define STRIZH_VNNI_INSTRUCTIONS 1
 #include "vector_avx512.h"
+#include "dot_avx512.h"
 
 namespace registers {  // tiles have no float product
-
-template <Precision>
-static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
-  asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-}
-
 #include "product_avx512.h"
-
-}  // namespace registers
+}
 
 #include "tile_configuration.h"
 #include "tiles_amx.h"

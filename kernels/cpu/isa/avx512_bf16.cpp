@@ -1,4 +1,4 @@
-// AVX-512 with BF16 and VNNI: vdpbf16ps, 32 multiply-adds an instruction, and vpdpbusd, 64.
+// AVX-512 with BF16 (vdpbf16ps, 32 multiply-adds an instruction) and VNNI (vpdpbusd, 64 of 8 bits).
 #include <cstddef>
 #include <cstdint>
 #include <immintrin.h>
@@ -8,15 +8,9 @@
 namespace strizh::avx512_bf16 {
 
 #define STRIZH_BF16_INSTRUCTIONS 1
+#define STRIZH_VNNI_INSTRUCTIONS 1
 #include "vector_avx512.h"
-
-template <Precision precision>
-static inline __attribute__((always_inline)) void dot(__m512& c, __m512i a, __m512i b) {
-  if constexpr (precision == Precision::bf16) asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  else if constexpr (precision == Precision::int8) asm("vpdpbusd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  else asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-}
-
+#include "dot_avx512.h"
 #include "product_avx512.h"
 #include "text.h"
 

@@ -1,5 +1,5 @@
 // The product of one register tile, up to 12 rows x 32 columns, on AVX-512. Included inside an instruction set's
-// namespace, after it has defined `dot<precision>(c, a, b)`: c += a b on sixteen 32-bit groups.
+// namespace, after dot_avx512.h.
 //
 // gcc 12 decides the shape of this file. An array of accumulators goes to the stack however it is unrolled, so they are
 // single variables; the dot product intrinsics copy and spill every accumulator, so `dot` is one line of assembly.

@@ -24,7 +24,7 @@ from strizh.export.spec import (
 )
 from strizh.export.targets import cpu
 from strizh.kernels import instruction_sets, library_path
-from strizh.runtime.errors import UnsupportedModel
+from strizh.runtime.errors import UnsupportedModel, UsageError
 
 pytestmark = pytest.mark.skipif(library_path() is None, reason="the kernels were not built")
 
@@ -148,6 +148,80 @@ def test_int8_holds_what_its_share_says() -> None:
     attention = 2 * 2 * 128 * 64
     int8 = sum(count for name, count in counts.items() if name not in kept)
     assert cpu.int8_share(spec, kept) == int8 / (sum(counts.values()) + attention)
+
+
+def _smoothing_of(spec: EncoderSpec) -> dict[str, np.ndarray]:
+    """A vector for each product, of the size that `cpu.build` asks for."""
+    rng = np.random.default_rng(1)
+    sizes = {"o": spec.num_heads * spec.head_size, "down": spec.intermediate_size}
+    return {
+        name: 1.5 ** rng.uniform(-1, 1, sizes.get(name.rsplit(".")[-1], spec.hidden_size))
+        for name in cpu.products(spec)
+    }
+
+
+@pytest.mark.parametrize("name", ["bert", "modernbert", "qwen3"])
+def test_smoothing_takes_the_outliers_that_it_knows(name: str) -> None:
+    """Norms whose outlying channels the weights undo: hard to round as they are, and easy once they are smoothed."""
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    up = "gate_up" if spec.gated_mlp else "up"
+    smoothing = {}
+    for i in range(len(spec.layers)):
+        smoothing[f"layers.{i}.mlp.{up}"] = np.where(np.arange(spec.hidden_size) % 8 == 3, 100, 1).astype(np.float32)
+        slots = [
+            f"layers.{i}.mlp.{half}.weight" for half in ("gate", "up") if f"layers.{i}.mlp.{half}.weight" in weights
+        ]
+        for slot in slots:
+            weights[slot] = weights[slot] / smoothing[f"layers.{i}.mlp.{up}"]
+        norm = f"layers.{i}.{'mlp' if spec.pre_norm else 'attention'}.norm"
+        for slot in (f"{norm}.weight", f"{norm}.bias"):
+            if slot in weights:
+                weights[slot] = weights[slot] * smoothing[f"layers.{i}.mlp.{up}"]
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+
+    def least_cosine(**how: Any) -> float:
+        _, vectors = run(open_session(cpu.build(spec, weights, precision="int8", **how)), TEXTS)
+        return float((vectors * expected).sum(1).min())
+
+    assert least_cosine(smoothing=smoothing) > 1 - 16 * 0.001
+    assert least_cosine(smoothing=smoothing) > least_cosine()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_any_smoothing_keeps_the_direction(name: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    kept = [f"layers.0.{product}" for product in ("attention.qkv", "mlp.down")]
+    model = cpu.build(spec, weights, precision="int8", keep_bf16=kept, smoothing=_smoothing_of(spec))
+    session = open_session(model)
+    _, vectors = run(session, TEXTS)
+    cosines = (vectors * expected).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(expected, axis=1)
+    # A row's largest grows by at most 1.5, and so does a column's: an error 2.25 times as large, a cosine 5 times as far.
+    assert cosines.min() > 1 - 5 * 16 * 0.001
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        np.testing.assert_array_equal(run(session, [text])[1][0], vector)
+
+
+def test_smoothing_is_stored_for_int8_products_alone() -> None:
+    smoothing = _smoothing_of(BERT)
+    model = cpu.build(BERT, weights_of(BERT), precision="int8", keep_bf16=["layers.0.mlp.up"], smoothing=smoothing)
+    stored = {tensor.name for tensor in model.graph.initializer if tensor.name.endswith(".smoothing")}
+    assert stored == {f"{name}.smoothing" for name in smoothing.keys() - {"layers.0.mlp.up"}}
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"keep_bf16": ["layers.2.mlp.up"]}, "'layers.2.mlp.up' is none of the products layers.0.attention.qkv, "),
+        ({"smoothing": {"layers.0.mlp.gate": np.ones(24)}}, "'layers.0.mlp.gate' is none of the products"),
+        ({"smoothing": {"layers.0.mlp.up": np.ones(23)}}, "'layers.0.mlp.up' must be 24 positive numbers"),
+        ({"smoothing": {"layers.0.mlp.up": np.zeros(24)}}, "must be 24 positive numbers"),
+        ({"smoothing": {"layers.0.mlp.up": np.full(24, np.nan)}}, "must be 24 positive numbers"),
+    ],
+)
+def test_wrong_smoothing_is_one_sentence(how: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        cpu.build(BERT, weights_of(BERT), precision="int8", **how)
 
 
 def test_int8_rows_are_no_embedding_table() -> None:

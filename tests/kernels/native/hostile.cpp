@@ -57,7 +57,7 @@ void check_descriptions(Random& random) {
   const RandomLayer layer(random);
   StrizhEncoderLayer l = layer.in(Precision::fp32);
   const int32_t least = std::numeric_limits<int32_t>::min(), most = std::numeric_limits<int32_t>::max();
-  switch (random.between(0, 10)) {
+  switch (random.between(0, 12)) {
     case 0: l.precision = random.one_of({-1, 3, most}); break;
     case 1: l.hidden_size = random.one_of({0, -1, least}); break;
     case 2: l.num_heads = random.one_of({0, -1, least}); break;
@@ -69,6 +69,8 @@ void check_descriptions(Random& random) {
     case 8: l.rope_scaling = random.one_of({-1, 4, most}); break;
     case 9: l.rope_dim = 0, l.rope_scaling = 2; break;
     case 10: l.mlp_norm.kind = random.one_of({-1, 3, most}); break;
+    case 11: l.up.int8 = 1; break;  // in a float32 layer
+    case 12: l.up.smoothing = l.mlp_norm.weight; break;  // without int8
   }
   const int32_t offsets[] = {0, 1};
   Floats hidden(layer.hidden()), out(layer.hidden());
@@ -84,7 +86,7 @@ void check_head_descriptions(Random& random) {
   expect_refusal(error_of(strizh_norm, &norm, int64_t{8}, numbers, int64_t{1}, out), "a norm of no kind");
   expect_refusal(error_of(strizh_pooling, random.one_of({least, -1, 6, most}), int64_t{8}, numbers, int64_t{1}, offsets,
                           int64_t{1}, out), "a pooling of no kind");
-  StrizhDense dense{0, 8, 8, 0, {numbers, nullptr}};
+  StrizhDense dense{0, 8, 8, 0, {numbers, nullptr, 0, nullptr}};
   switch (random.between(0, 3)) {
     case 0: dense.precision = random.one_of({least, -1, 3, most}); break;
     case 1: dense.in_features = random.one_of({least, -1, 0}); break;
@@ -99,7 +101,7 @@ void check_not_finite(Random& random) {
   const RandomLayer layer(random);
   const std::vector<int32_t> offsets = {0, 20, 50};
   Floats hidden = random.normals(50 * layer.hidden()), before(hidden.size()), after(hidden.size());
-  const Precision precision = random.one_of({Precision::fp32, Precision::bf16});
+  const Precision precision = random.one_of({Precision::fp32, Precision::bf16, Precision::int8});
   const auto run = [&](Floats& out) {
     succeed(strizh_encoder_layer, &layer.in(precision), hidden.data(), int64_t{50}, offsets.data(),
             int64_t{2}, out.data());

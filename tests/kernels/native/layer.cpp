@@ -34,54 +34,67 @@ Aligned aligned(size_t bytes) {
 }
 
 Aligned pack(const std::vector<float>& weight, size_t in, const std::vector<size_t>& place, Precision precision) {
-  const size_t columns = padded(*std::max_element(place.begin(), place.end()) + 1), k = padded(in);
-  const size_t group = elements_per_group(precision);
-  Aligned panels = aligned(columns * k * element_bytes(precision));
-  for (size_t row = 0; row < place.size(); row++)
+  const size_t panels = padded(*std::max_element(place.begin(), place.end()) + 1) / kPanelColumns;
+  const size_t lines = lines_of(padded(in), precision), bytes = panel_bytes(lines, precision), group = elements_per_group(precision);
+  Aligned packed = aligned(panels * bytes);
+  for (size_t row = 0; row < place.size(); row++) {
+    char* panel = packed.get() + place[row] / kPanelColumns * bytes;
+    const size_t column = place[row] % kPanelColumns;
+    const float* values = weight.data() + row * in;
+    const float top = std::abs(*std::max_element(values, values + in, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    int32_t sum = 0;
     for (size_t i = 0; i < in; i++) {
-      const size_t panel = place[row] / kPanelColumns, column = place[row] % kPanelColumns;
-      const size_t at = ((panel * (k / group) + i / group) * kPanelColumns + column) * group + i % group;
-      const float value = weight[row * in + i];
-      if (precision == Precision::fp32) reinterpret_cast<float*>(panels.get())[at] = value;
-      else reinterpret_cast<uint16_t*>(panels.get())[at] = to_bf16(value);
+      const size_t at = (i / group * kPanelColumns + column) * group + i % group;
+      const int32_t q = static_cast<int32_t>(std::lrint(127 * values[i] / top));
+      if (precision == Precision::fp32) reinterpret_cast<float*>(panel)[at] = values[i];
+      if (precision == Precision::bf16) reinterpret_cast<uint16_t*>(panel)[at] = to_bf16(values[i]);
+      if (precision == Precision::int8) reinterpret_cast<int8_t*>(panel)[at] = static_cast<int8_t>(q);
+      sum += q;
     }
-  return panels;
+    if (precision != Precision::int8) continue;
+    char* end = panel + panel_bytes(lines);
+    reinterpret_cast<float*>(end)[column] = top / 127;
+    reinterpret_cast<int32_t*>(end)[kPanelColumns + column] = 128 * sum;
+  }
+  return packed;
 }
 
 RandomLayer::RandomLayer(Random& random) {
   describe(random);
-  bf16_ = fp32_;
-  bf16_.precision = 1;
+  spec_[1] = spec_[2] = spec_[0];
+  spec_[1].precision = spec_[2].precision = 1;
+  const StrizhEncoderLayer& first = spec_[0];
   const auto size = [](int32_t x) { return static_cast<size_t>(x); };
-  const size_t width = padded(size(fp32_.head_size)), inner = size(fp32_.intermediate_size);
-  const size_t units = size(fp32_.num_heads + 2 * fp32_.num_kv_heads);
+  const size_t width = padded(size(first.head_size)), inner = size(first.intermediate_size);
+  const size_t units = size(first.num_heads + 2 * first.num_kv_heads);
 
   std::vector<size_t> heads, pairs;
   for (size_t unit = 0; unit < units; unit++)
-    for (size_t i = 0; i < size(fp32_.head_size); i++) heads.push_back(unit * width + i);
+    for (size_t i = 0; i < size(first.head_size); i++) heads.push_back(unit * width + i);
   for (size_t half = 0; half < 2; half++)  // panels of gate and up in turn
     for (size_t i = 0; i < inner; i++) pairs.push_back((i / kPanelColumns * 2 + half) * kPanelColumns + i % kPanelColumns);
 
   make_product(random, &StrizhEncoderLayer::qkv, hidden(), heads);
-  make_product(random, &StrizhEncoderLayer::output, size(fp32_.num_heads) * width, in_order(hidden()));
-  make_product(random, &StrizhEncoderLayer::up, hidden(), fp32_.gated_mlp ? pairs : in_order(inner));
+  make_product(random, &StrizhEncoderLayer::output, size(first.num_heads) * width, in_order(hidden()));
+  make_product(random, &StrizhEncoderLayer::up, hidden(), first.gated_mlp ? pairs : in_order(inner));
   make_product(random, &StrizhEncoderLayer::down, inner, in_order(hidden()));
   const int32_t kind = random.between(1, 2);
-  make_norm(random, &StrizhEncoderLayer::attention_norm, fp32_.pre_norm && random.chance(0.2) ? 0 : kind);
+  make_norm(random, &StrizhEncoderLayer::attention_norm, first.pre_norm && random.chance(0.2) ? 0 : kind);
   make_norm(random, &StrizhEncoderLayer::mlp_norm, kind);
-  if (random.chance(0.3)) {
-    fp32_.head_norm_eps = bf16_.head_norm_eps = 1e-6f;
-    fp32_.q_norm = bf16_.q_norm = vector(random.normals(size(fp32_.head_size), 0.1f, 1), in_order(size(fp32_.head_size)));
-    fp32_.k_norm = bf16_.k_norm = vector(random.normals(size(fp32_.head_size), 0.1f, 1), in_order(size(fp32_.head_size)));
-  }
-  if (fp32_.relative_buckets > 0) {
-    const size_t count = size(fp32_.relative_buckets) * size(fp32_.num_heads);
-    fp32_.relative_bias = bf16_.relative_bias = vector(random.normals(count), in_order(count));
+  const bool head_norms = random.chance(0.3);
+  const size_t head_size = size(first.head_size), biases = size(first.relative_buckets) * size(first.num_heads);
+  const float* q_norm = vector(random.normals(head_size, 0.1f, 1), in_order(head_size));
+  const float* k_norm = vector(random.normals(head_size, 0.1f, 1), in_order(head_size));
+  const float* relative_bias = biases ? vector(random.normals(biases), in_order(biases)) : nullptr;
+  for (StrizhEncoderLayer& layer : spec_) {
+    layer.head_norm_eps = 1e-6f;
+    if (head_norms) layer.q_norm = q_norm, layer.k_norm = k_norm;
+    layer.relative_bias = relative_bias;
   }
 }
 
 void RandomLayer::describe(Random& random) {
-  StrizhEncoderLayer& l = fp32_;
+  StrizhEncoderLayer& l = spec_[0];
   l.num_kv_heads = random.between(1, 2);
   l.num_heads = l.num_kv_heads * random.between(1, 2);
   l.head_size = random.one_of({1, 16, 26, 31, 32, 33, 64, 80, 128});
@@ -110,16 +123,27 @@ void RandomLayer::make_product(Random& random, StrizhLinear StrizhEncoderLayer::
                                const std::vector<size_t>& place) {
   const std::vector<float> weight = random.normals(place.size() * in, 1 / std::sqrt(static_cast<float>(in)));
   const float* bias = random.chance(0.7) ? vector(random.normals(place.size(), 0.1f), place) : nullptr;
-  for (StrizhEncoderLayer* layer : {&fp32_, &bf16_}) {
-    memory_.push_back(pack(weight, in, place, static_cast<Precision>(layer->precision)));
-    layer->*product = StrizhLinear{memory_.back().get(), bias};
-  }
+  const auto keep = [&](const std::vector<float>& values, Precision precision) {
+    memory_.push_back(pack(values, in, place, precision));
+    return StrizhLinear{memory_.back().get(), bias, precision == Precision::int8, nullptr};
+  };
+  spec_[0].*product = keep(weight, Precision::fp32);
+  spec_[1].*product = spec_[2].*product = keep(weight, Precision::bf16);
+  if (random.chance(0.3)) return;
+  std::vector<float> smooth = weight, factors(in, 1.0f);
+  if (random.chance(0.5))
+    for (size_t column = 0; column < in; column++) {
+      factors[column] = random.one_of({0.25f, 0.6f, 1.0f, 3.0f});
+      for (size_t row = 0; row < place.size(); row++) smooth[row * in + column] /= factors[column];
+    }
+  spec_[2].*product = keep(smooth, Precision::int8);
+  (spec_[2].*product).smoothing = smooth == weight ? nullptr : vector(factors, in_order(in));
 }
 
 void RandomLayer::make_norm(Random& random, StrizhNorm StrizhEncoderLayer::*norm, int32_t kind) {
   const float* weight = vector(random.normals(hidden(), 0.1f, 1), in_order(hidden()));
   const float* bias = kind == 1 && random.chance(0.8) ? vector(random.normals(hidden(), 0.1f), in_order(hidden())) : nullptr;
-  fp32_.*norm = bf16_.*norm = StrizhNorm{kind, 1e-5f, kind ? weight : nullptr, bias};
+  for (StrizhEncoderLayer& layer : spec_) layer.*norm = StrizhNorm{kind, 1e-5f, kind ? weight : nullptr, bias};
 }
 
 const float* RandomLayer::vector(const std::vector<float>& values, const std::vector<size_t>& place) {
@@ -130,11 +154,12 @@ const float* RandomLayer::vector(const std::vector<float>& values, const std::ve
 }
 
 size_t RandomLayer::longest_sum() const {
-  return static_cast<size_t>(std::max({fp32_.hidden_size, fp32_.intermediate_size, fp32_.num_heads * fp32_.head_size}));
+  const StrizhEncoderLayer& l = spec_[0];
+  return static_cast<size_t>(std::max({l.hidden_size, l.intermediate_size, l.num_heads * l.head_size}));
 }
 
 std::string RandomLayer::description() const {
-  const StrizhEncoderLayer& l = fp32_;
+  const StrizhEncoderLayer& l = spec_[0];
   std::ostringstream text;
   text << "hidden " << l.hidden_size << ", heads " << l.num_heads << " and " << l.num_kv_heads << " of " << l.head_size
        << ", inner " << l.intermediate_size << ", activation " << l.activation << (l.gated_mlp ? ", gated" : "")

@@ -1,4 +1,4 @@
-// A random encoder layer in both precisions, with all the memory that its descriptions point to.
+// A random encoder layer in every precision, with all the memory that its descriptions point to.
 #pragma once
 #include <memory>
 #include <string>
@@ -17,14 +17,15 @@ struct Free {
 using Aligned = std::unique_ptr<char, Free>;
 Aligned aligned(size_t bytes);
 
-// Weight [rows][in] in the panels of layout.h: row r is column place[r], `in` is padded with zeros.
+// Weight [rows][in] in the panels of layout.h: row r is column place[r], the rest is zeros.
 Aligned pack(const std::vector<float>& weight, size_t in, const std::vector<size_t>& place, Precision precision);
 
 class RandomLayer {
  public:
   explicit RandomLayer(Random& random);
-  const StrizhEncoderLayer& in(Precision precision) const { return precision == Precision::fp32 ? fp32_ : bf16_; }
-  size_t hidden() const { return static_cast<size_t>(fp32_.hidden_size); }
+  // int8: some of the four products are, and the others bf16.
+  const StrizhEncoderLayer& in(Precision precision) const { return spec_[static_cast<size_t>(precision)]; }
+  size_t hidden() const { return static_cast<size_t>(spec_[0].hidden_size); }
   size_t longest_sum() const;  // terms of the layer's longest product
   std::string description() const;
 
@@ -34,6 +35,6 @@ class RandomLayer {
   void make_norm(Random& random, StrizhNorm StrizhEncoderLayer::*norm, int32_t kind);
   const float* vector(const std::vector<float>& values, const std::vector<size_t>& place);
 
-  StrizhEncoderLayer fp32_{}, bf16_{};
+  StrizhEncoderLayer spec_[3] = {};
   std::vector<Aligned> memory_;
 };

@@ -26,9 +26,10 @@ double largest(const Floats& x) { return distance(x, Floats(x.size())).largest; 
 // How far two correct implementations may be apart, by what the plain one in float32 says of this layer. Moving every
 // input by one rounding moves the output by `one`: what a single rounding inside may do. Sums of n terms in another
 // order differ by sqrt(n) roundings, and a layer has six of them in a row. In bf16, the plain implementation's own
-// distance counts twice, and a half of the last place of bf16 is granted where that happens to be small.
+// distance counts twice, and a half of a last place is granted where that happens to be small; so in int8.
 struct Bound {
-  Bound(const Case& c, Random& random) : exact(run(c, Precision::fp32)), low(distance(run(c, Precision::bf16), exact)) {
+  Bound(const Case& c, Random& random)
+      : exact(run(c, Precision::fp32)), low{{}, distance(run(c, Precision::bf16), exact), distance(run(c, Precision::int8), exact)} {
     Floats moved = c.hidden;
     for (float& x : moved) x *= random.chance(0.5) ? 1 + kEps : 1 - kEps;
     one = distance(run(c, Precision::fp32, moved, c.batch.cu_seqlens), exact);
@@ -39,10 +40,10 @@ struct Bound {
 
   void check(const Floats& result, Precision precision, const std::string& where) const {
     const Distance found = distance(result, exact);
-    const bool bf16 = precision == Precision::bf16;
-    const double least = bf16 ? 0x1p-9 : 0;
-    const double rms_bound = (bf16 ? 2 * low.rms : 0) + roundings * one.rms + least * rms(exact);
-    const double largest_bound = (bf16 ? 3 * low.largest : 0) + roundings * one.largest + 4 * least * largest(exact);
+    const Distance& plain = low[static_cast<size_t>(precision)];
+    const double least = precision == Precision::fp32 ? 0 : precision == Precision::bf16 ? 0x1p-9 : 0x1p-8;
+    const double rms_bound = 2 * plain.rms + roundings * one.rms + least * rms(exact);
+    const double largest_bound = 3 * plain.largest + roundings * one.largest + 4 * least * largest(exact);
     require(found.rms <= rms_bound, where + ": rms error " + std::to_string(found.rms) + ", bound " + std::to_string(rms_bound));
     require(found.largest <= largest_bound,
             where + ": largest error " + std::to_string(found.largest) + ", bound " + std::to_string(largest_bound));
@@ -50,7 +51,7 @@ struct Bound {
 
   static constexpr float kEps = 0x1p-23f;
   Floats exact;
-  Distance low, one;
+  Distance low[3], one;
   double roundings;
 };
 
@@ -77,8 +78,8 @@ void check_layer(Random& random, const std::vector<std::string>& isas) {
     use_isa("generic");
     const Bound bound(c, random);
     for (const std::string& isa : isas)
-      for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-        const std::string where = isa + (precision == Precision::fp32 ? " fp32" : " bf16");
+      for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+        const std::string where = isa + (precision == Precision::fp32 ? " fp32" : precision == Precision::bf16 ? " bf16" : " int8");
         use_isa(isa);
         const Floats together = run(c, precision);
         bound.check(together, precision, where);

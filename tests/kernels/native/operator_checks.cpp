@@ -34,11 +34,15 @@ void check_dense(Random& random, const std::vector<std::string>& isas) {
   const auto size = [](int32_t x) { return static_cast<size_t>(x); };
   const std::vector<float> weight = random.normals(size(in * out), 1 / std::sqrt(static_cast<float>(in)));
   Floats x = random.normals(size(rows * in)), bias = random.normals(padded(size(out)));
+  const Floats factors = random.normals(padded(size(in)), 0.1f, 1);
   const int32_t activation = random.between(0, 6);
-  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+  const bool smooth = random.chance(0.5);
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
     const Aligned panels = pack(weight, size(in), in_order(size(out)), precision);
-    const StrizhDense dense{static_cast<int32_t>(precision), in, out, activation, {panels.get(), bias.data()}};
-    // Products of bf16 are exact in float: the precision changes nothing here but the operands.
+    const bool int8 = precision == Precision::int8;
+    const StrizhDense dense{precision == Precision::fp32 ? 0 : 1, in, out, activation,
+                            {panels.get(), bias.data(), int8, int8 && smooth ? factors.data() : nullptr}};
+    // Products of bf16 are exact in float, sums of integers altogether: only what follows them differs.
     compare(isas, "dense", size(rows * out), 8 * std::sqrt(in) + 8, [&](float* to) {
       succeed(strizh_dense, &dense, x.data(), static_cast<int64_t>(rows), to);
     });

@@ -35,7 +35,7 @@ static inline Vector normalized(const NormCall& call, const float* row, Moments 
 static inline float begin_quantized(const NormCall& call, const float* row, Moments m, size_t r) {
   Vector top = broadcast(0.0f);
   for (size_t column = 0; column < padded(call.size); column += kWidth)
-    top = maximum(top, magnitude(normalized(call, row, m, column)));
+    top = maximum(top, magnitude(smoothed(call.smoothing, normalized(call, row, m, column), column)));
   return begin_row(call.packed, r, largest(top));
 }
 
@@ -48,7 +48,7 @@ static void normalize_rows(const NormCall& call) {
     if constexpr (precision == Precision::int8) inverse = begin_quantized(call, row, m, r);
     for (size_t column = 0; column < padded(call.size); column += kWidth) {
       const Vector x = normalized(call, row, m, column);
-      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, multiply(x, broadcast(inverse)));
+      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, multiply(smoothed(call.smoothing, x, column), broadcast(inverse)));
       else if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
       if (call.out == nullptr || column >= call.size) continue;
       float* out = call.out + r * call.out_stride + column;
