@@ -157,10 +157,10 @@ class EncoderLayer:
     ) -> None:  # fmt: skip
         self._kept: list[NDArray[Any]] = []
         w = {name: np.asarray(x, np.float32) for name, x in weights.items()}
-        smoothing = {product: np.asarray(s, np.float32) for product, s in smoothing.items() if product not in keep_bf16}
+        smooth = {product: np.asarray(s, np.float32) for product, s in smoothing.items() if product not in keep_bf16}
         w |= {
             f"{slot}.weight": w[f"{slot}.weight"] * s
-            for product, s in smoothing.items()
+            for product, s in smooth.items()
             for slot in PRODUCT_SLOTS[product]
             if f"{slot}.weight" in w
         }
@@ -171,9 +171,10 @@ class EncoderLayer:
         gated = "mlp.gate.weight" in w
 
         def linear(product: str, packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
-            factors = 1 / smoothing[product] if product in smoothing else None
-            if factors is not None:
-                factors = layout.spread_heads(factors, head_size) if product == "output" else layout.pad_vector(factors)
+            factors = None
+            if product in smooth:
+                inverse = 1 / smooth[product]
+                factors = layout.spread_heads(inverse, head_size) if product == "output" else layout.pad_vector(inverse)
             return _Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8, self._keep(factors))
 
         def of(product: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from strizh.export.graph import FLOAT, INT32, Graph
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
@@ -80,10 +80,12 @@ class _Packer(Graph):
             raise UsageError(f"the smoothing of {product!r} must be {weight.shape[1]} positive numbers, one an input.")
         return np.asarray(weight * smoothing, np.float32)
 
-    def smoothing_factors(self, product: str, pad: Callable[[Array], Array] = layout.pad_vector) -> str:
+    def smoothing_factors(self, product: str, pad: Callable[[ArrayLike], Array] = layout.pad_vector) -> str:
         """What the columns of a product's input are multiplied by."""
         smoothing = self.smoothing_of(product)
-        return "" if smoothing is None else self.packed(f"{product}.smoothing", pad(1 / smoothing.astype(np.float32)))
+        return (
+            "" if smoothing is None else self.packed(f"{product}.smoothing", pad(1 / np.asarray(smoothing, np.float32)))
+        )
 
     def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
         """A node of the kernels' domain."""
