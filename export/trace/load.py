@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, Pretra
 from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling
 from strizh.export.spec import Pooling, Scaling
-from strizh.export.trace.quiet import without_load_report
+from strizh.export.trace.quiet import quiet_loading
 from strizh.export.trace.rope_bert.model import RoPEBertModel
 from strizh.export.trace.rope_bert.register import is_rope_bert
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
@@ -55,7 +55,7 @@ def _load_known(folder: Path, pooling: Sequence[Pooling]) -> nn.Module:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         config.use_cache = False
-        with without_load_report():
+        with quiet_loading():
             model, found = _auto_class(config).from_pretrained(
                 folder,
                 config=config,

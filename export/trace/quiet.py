@@ -6,20 +6,26 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
+from transformers.utils import logging as transformers_logging
+
 
 @contextmanager
-def without_load_report() -> Iterator[None]:
-    """Drop transformers' table of missing and surplus keys: it would say a second time what we say in one line."""
+def quiet_loading() -> Iterator[None]:
+    """Drop transformers' table of missing and surplus keys, which we say in one line, and its bar, which is no news."""
     logger = logging.getLogger("transformers.modeling_utils")
 
     def keep(record: logging.LogRecord) -> bool:
         return "LOAD REPORT" not in record.getMessage()
 
+    bars = transformers_logging.is_progress_bar_enabled()
     logger.addFilter(keep)
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         logger.removeFilter(keep)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 @contextmanager

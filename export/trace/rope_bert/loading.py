@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from strizh.export.trace.quiet import without_load_report
+from strizh.export.trace.quiet import quiet_loading
 from strizh.export.trace.rope_bert.config import RoPEBertConfig
 from strizh.runtime.errors import CheckpointError
 
@@ -43,7 +43,7 @@ class RoPEBertPreTrainedModel(PreTrainedModel):
         random for training, with a `UserWarning` that names its tensors; with `ignore_mismatched_sizes=True` so is a
         head of another size. Any other tensor that is missing, left over or of another shape is a `CheckpointError`.
         """
-        with without_load_report():
+        with quiet_loading():
             model, found = super().from_pretrained(
                 pretrained_model_name_or_path, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )

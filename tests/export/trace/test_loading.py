@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from transformers.utils import logging as transformers_logging
 
 from strizh.export.trace import RoPEBertForMaskedLM, RoPEBertForSequenceClassification, RoPEBertModel
 from strizh.runtime.errors import CheckpointError
@@ -190,3 +191,10 @@ def test_a_pickled_checkpoint_loads_as_weights_only(write_checkpoint, tmp_path):
     (pickled / "model.safetensors").unlink()
     torch.save(model.state_dict(), pickled / "pytorch_model.bin")
     assert torch.equal(vector(RoPEBertModel.from_pretrained(pickled)), vector(model))
+
+
+def test_loading_is_silent_and_leaves_the_callers_bars_alone(tiny_ru, capfd):
+    assert transformers_logging.is_progress_bar_enabled()
+    RoPEBertModel.from_pretrained(tiny_ru)
+    assert capfd.readouterr() == ("", "")
+    assert transformers_logging.is_progress_bar_enabled()
