@@ -19,6 +19,16 @@ def _alone(tensor: Array) -> Array:
     return tensor
 
 
+def block(index: int, count: int) -> Callable[[Array], Array]:
+    """One of the `count` equal blocks of rows that a checkpoint stores as one tensor."""
+
+    def pick(fused: Array) -> Array:
+        rows = len(fused) // count
+        return fused[index * rows : (index + 1) * rows]
+
+    return pick
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The checkpoint's tensors behind one slot, by their names without prefix, and what to do with them."""

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from strizh.export.checkpoint import Checkpoint
-from strizh.export.families import bert, deberta, ropebert, t5, xlm_roberta
+from strizh.export.families import bert, deberta, modernbert, ropebert, t5, xlm_roberta
 from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Source
 from strizh.runtime.errors import UnsupportedModel
@@ -31,7 +31,7 @@ class Family(Protocol):
 
 
 # The first that matches describes the checkpoint. RoPEBert comes first: it calls itself "bert" too.
-FAMILIES: tuple[Family, ...] = (ropebert, bert, xlm_roberta, deberta, t5)
+FAMILIES: tuple[Family, ...] = (ropebert, bert, xlm_roberta, deberta, t5, modernbert)
 
 
 def find_family(checkpoint: Checkpoint) -> Family:

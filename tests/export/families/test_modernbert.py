@@ -1,0 +1,91 @@
+"""ModernBERT as deepvk's RuModernBERT and USER2 and as mmBERT publish it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import ModernBertConfig, ModernBertForMaskedLM, ModernBertModel
+
+from strizh.export import export_model
+from strizh.export.checkpoint import read_checkpoint
+from strizh.export.families import find_family
+from strizh.runtime.errors import UnsupportedModel
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 500,
+    "hidden_size": 48,
+    "num_hidden_layers": 4,  # the first and the last see everything
+    "num_attention_heads": 4,
+    "intermediate_size": 72,
+    "max_position_embeddings": 8192,
+    "local_attention": 16,  # 8 on each side, which is less than a sentence of ours
+    "pad_token_id": 1,
+}
+PROMPTS = {name: f"{name}: " for name in ("classification", "clustering", "search_query", "search_document")}
+Publish = Callable[..., Path]
+Assert = Callable[..., Path]
+
+
+def respell(folder: Path, **changes: Any) -> None:
+    """Change config.json; None takes a key out."""
+    config = json.loads((folder / "config.json").read_text()) | changes
+    kept = {key: value for key, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+
+
+def thetas(folder: Path) -> list[float]:
+    checkpoint = read_checkpoint(folder)
+    return [layer.rope.theta for layer in find_family(checkpoint).describe(checkpoint).layers if layer.rope]
+
+
+def test_user2(publish: Publish, assert_equals_transformers: Assert) -> None:
+    """Byte-level BPE, prompts without a default, two thetas, saved by transformers 5."""
+    folder = publish(ModernBertModel(ModernBertConfig(**SHAPE)), "byte-level", prompts=PROMPTS)
+    bundle = assert_equals_transformers(folder, "mean")
+    manifest = json.loads((bundle / "strizh.json").read_text())
+    assert [layer["window"] for layer in manifest["spec"]["layers"]] == [None, 8, 8, None]
+    assert thetas(folder) == [160000.0, 10000.0, 10000.0, 160000.0]
+    assert (manifest["prompts"], manifest["max_length"]) == (PROMPTS, 8192)
+
+
+def test_rumodernbert(publish: Publish, assert_equals_transformers: Assert) -> None:
+    """A masked language model, its config as transformers 4 spelt it; the first token is the sentence."""
+    folder = publish(ModernBertForMaskedLM(ModernBertConfig(**SHAPE)), "byte-level", pooling="cls_token")
+    older = {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 3}
+    respell(folder, rope_parameters=None, layer_types=None, **older)
+    bundle = assert_equals_transformers(folder, "cls")
+    assert "head.dense.weight" in json.loads((bundle / "strizh.json").read_text())["warnings"][0]
+
+
+def test_mmbert(publish: Publish, assert_equals_transformers: Assert) -> None:
+    """One theta for all layers, in nested parameters; and another rhythm of layers."""
+    rope = {"rope_type": "default", "rope_theta": 160000.0}
+    parameters = {"full_attention": rope, "sliding_attention": rope}
+    model = ModernBertModel(ModernBertConfig(**SHAPE, rope_parameters=parameters, global_attn_every_n_layers=2))
+    folder = publish(model, "unigram")
+    assert_equals_transformers(folder, "mean")
+    assert thetas(folder) == [160000.0] * 4
+
+
+def test_every_bias_that_the_config_allows(publish: Publish, assert_equals_transformers: Assert) -> None:
+    biases = {"attention_bias": True, "mlp_bias": True, "norm_bias": True}
+    folder = publish(ModernBertModel(ModernBertConfig(**SHAPE, **biases)), "word-piece")
+    assert_equals_transformers(folder, "mean")
+
+
+def test_a_local_theta_of_null_is_the_global_one(publish: Publish) -> None:
+    folder = publish(ModernBertModel(ModernBertConfig(**SHAPE)), "unigram")
+    config = json.loads((folder / "config.json").read_text())
+    del config["rope_parameters"]
+    (folder / "config.json").write_text(json.dumps(config | {"global_rope_theta": 5e4, "local_rope_theta": None}))
+    assert thetas(folder) == [5e4] * 4
+
+
+def test_an_unknown_rope_is_refused(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(ModernBertModel(ModernBertConfig(**SHAPE)), "unigram")
+    yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
+    respell(folder, rope_parameters={"full_attention": yarn, "sliding_attention": yarn})
+    with pytest.raises(UnsupportedModel, match="RoPE scaling 'yarn'; known: default"):
+        export_model(folder, tmp_path / "bundle")
