@@ -38,8 +38,8 @@ def write_checkpoint(folder: Path, geometry: Geometry) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_weights(geometry), folder / "model.safetensors")
-    _write_tokenizer(folder, geometry.max_positions)
-    _write_json(folder / "config.json", _config(geometry))
+    write_tokenizer(folder, geometry.max_positions)
+    write_json(folder / "config.json", _config(geometry))
 
 
 def _config(geometry: Geometry) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def _weights(geometry: Geometry) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def _write_tokenizer(folder: Path, max_length: int) -> None:
-    """Whole words: those of our own sentences first, numbered ones up to the vocabulary's size."""
+def write_tokenizer(folder: Path, max_length: int) -> None:
+    """A tokenizer of whole words: those of our own sentences first, numbered ones up to the vocabulary's size."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     from benchmarks.workloads import vocabulary
@@ -119,10 +119,11 @@ def _write_tokenizer(folder: Path, max_length: int) -> None:
         "mask_token": "<mask>",
     }
     names |= {"cls_token": "<s>", "sep_token": "</s>"}
-    _write_json(folder / "special_tokens_map.json", names)
+    write_json(folder / "special_tokens_map.json", names)
     limits = {"model_max_length": max_length, "tokenizer_class": "PreTrainedTokenizerFast"}
-    _write_json(folder / "tokenizer_config.json", names | limits)
+    write_json(folder / "tokenizer_config.json", names | limits)
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Indented, with Russian letters as they are."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

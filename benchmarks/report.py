@@ -1,7 +1,7 @@
 """Results to plots and to the README's tables: `python benchmarks/report.py [RESULTS] [--readme README.md]`.
 
 Every `*.json` that `run.py --json` wrote into the folder gets its plots beside it. The tables replace what stands between
-the two marks in the README, so that no figure there is older than its result.
+the two marks in the README, so that no figure there is older than its result; so does the table of families.
 """
 
 import argparse
@@ -18,10 +18,12 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import machine, results, svg
+from benchmarks.suites import families
 from benchmarks.summary import Row, figures
 from benchmarks.tables import number
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+FAMILIES_BEGIN, FAMILIES_END = "<!-- families: begin -->", "<!-- families: end -->"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,10 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables = "\n\n".join(
         markdown(result, path.name) for path, result in found.items() if result["suite"] == "throughput"
     )
+    by_family = {path.name: result for path, result in found.items() if result["suite"] == "families"}
+    sections = [(tables, BEGIN, END)] if tables else []
+    sections += [(families.markdown(by_family), FAMILIES_BEGIN, FAMILIES_END)] if by_family else []
     if args.readme is None:
-        print(tables)
+        print("\n\n".join(text for text, _, _ in sections))
         return 0
-    return _replace(args.readme, tables)
+    return max(_replace(args.readme, *section) for section in sections)
 
 
 def plots(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -129,14 +134,14 @@ def _file_name(text: str) -> str:
     return "-".join("".join(letter if letter.isalnum() else " " for letter in text).split())
 
 
-def _replace(readme: Path, tables: str) -> int:
+def _replace(readme: Path, tables: str, first: str, last: str) -> int:
     text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        print(f"{readme} lacks the marks {BEGIN} and {END}; put them where the tables belong", file=sys.stderr)
+        print(f"{readme} lacks the marks {first} and {last}; put them where the tables belong", file=sys.stderr)
         return 1
-    readme.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{first}\n{tables}\n{last}{after}", encoding="utf-8")
     return 0
 
 

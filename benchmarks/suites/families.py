@@ -1,0 +1,150 @@
+"""Every family at the size of its published checkpoints: exported in every variant, and compared with transformers."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+import strizh
+from benchmarks import environments, machine, tables
+from benchmarks.published import PUBLISHED
+from benchmarks.published_checkpoint import write_published
+from benchmarks.suites import Settings, blank
+from benchmarks.summary import Row
+from strizh import kernels
+from strizh.export import export_model
+from strizh.export.baseline import of_checkpoint
+from strizh.export.parity import Figures, compare
+from strizh.export.recipes import RECIPES, find_recipe
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.errors import Error
+
+HELP = (
+    "parity with transformers and size of every variant at every published shape, random weights (--engines: variants)"
+)
+MODELS = tuple(PUBLISHED)
+LENGTHS = (3, 9, 17, 40, 64, 130, 200, 300)  # tokens: within every window, and beyond
+NOTE = (
+    "random weights at the published shapes; lowest cosine to transformers in float32 (each text alone) over texts of "
+    f"{', '.join(map(str, LENGTHS))} tokens drawn over the whole vocabulary, in one batch"
+)
+_SPECIAL = 5  # ids below it have a meaning
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Nothing is timed. One model at a time, one variant at a time: the largest take 3.3 GB on disk each."""
+    result = blank(settings)
+    result["versions"] = {name: version(name) for name in ("strizh", "onnxruntime", "torch", "transformers")}
+    environments.HOME.mkdir(parents=True, exist_ok=True)
+    for name in settings.models:
+        if name not in PUBLISHED:
+            result["failures"].append(f"{name} is none of the published shapes: {', '.join(PUBLISHED)}")
+            continue
+        with tempfile.TemporaryDirectory(dir=environments.HOME) as folder:
+            _one(name, Path(folder), settings, result)
+    return result | {
+        "tables": [
+            "\n".join((*machine.header(result["machine"]), NOTE)),
+            _table(result["rows"]),
+            *tables.absent(result),
+        ]
+    }
+
+
+def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) -> None:
+    shape, checkpoint = PUBLISHED[name], folder / "checkpoint"
+    settings.say(f"{name}: writing the checkpoint")
+    parameters = write_published(checkpoint, shape)
+    result["models"][name] = {"family": shape.family, "checkpoints": shape.names, "parameters": parameters}
+    draw = np.random.default_rng(0)
+    texts = [draw.integers(_SPECIAL, shape.config["vocab_size"], length).tolist() for length in LENGTHS]
+    expected = None
+    for variant in _variants(settings, result):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            settings.say(f"{name}: {variant}")
+            bundle, started = Path(place) / "bundle", monotonic()
+            try:
+                # The comparison below is with transformers itself: the export's own would only repeat it.
+                manifest = export_model(checkpoint, bundle, variants=[variant], verify=False)
+            except Error as error:
+                result["absent"].append(f"{name}: {variant}: {error}")
+                continue
+            seconds = monotonic() - started
+            if expected is None:
+                expected = of_checkpoint(str(checkpoint), manifest)[1](texts)
+            with strizh.load(bundle, variant=variant, threads=settings.threads) as encoder:
+                figures = compare(encoder.encode_tokens(PackedBatch.pack(texts)), expected, "transformers")
+            entry = manifest.variants[variant]
+            size = sum((bundle / file).stat().st_size for file in (entry.file, *entry.data))
+        result["rows"].append(
+            {"model": name, "family": shape.family, "variant": variant, "parity": asdict(figures)}
+            | {"bytes": size, "export_seconds": round(seconds, 1)}
+        )
+        result["failures"] += [f"{name}: {variant}: {line}" for line in figures.misses(find_recipe(variant).promise)]
+
+
+def _variants(settings: Settings, result: dict[str, Any]) -> list[str]:
+    """Those asked for that this installation can run."""
+    asked = [name for name in RECIPES if any(fnmatch(name, pattern) for pattern in settings.engines or ("*",))]
+    missing = [name for name in asked if find_recipe(name).target == "cpu" and not kernels.library_path()]
+    if missing:
+        line = f"{', '.join(missing)}: the kernels were not built"
+        result["absent"] += [] if line in result["absent"] else [line]
+    return [name for name in asked if name not in missing]
+
+
+def _table(rows: Sequence[Row]) -> str:
+    heads = ("", "cosine min", "mean", "max abs", "MiB", "export, s")
+    lines = [
+        (
+            f"{row['model']} ({row['family']}): {row['variant']}",
+            f"{row['parity']['cosine_min']:.7f}",
+            f"{row['parity']['cosine_mean']:.7f}",
+            f"{row['parity']['max_abs']:.1e}",
+            f"{row['bytes'] / 2**20:,.0f}",
+            f"{row['export_seconds']:.0f}",
+        )
+        for row in rows
+    ]
+    return tables.table(heads, lines)
+
+
+def markdown(results: Mapping[str, dict[str, Any]]) -> str:
+    """One table of all results of this suite, file name -> result: a shape a line, a variant a column."""
+    rows = [row for result in results.values() for row in result["rows"]]
+    models = {name: facts for result in results.values() for name, facts in result["models"].items()}
+    variants = [name for name in RECIPES if any(row["variant"] == name for row in rows)]
+    cells = {(row["model"], row["variant"]): _cell(row) for row in rows}
+    places = dict.fromkeys(_machine(result) for result in results.values())
+    lines = [*(f"{place}  " for place in places), f"{NOTE[0].upper()}{NOTE[1:]}.", ""]
+    lines += [
+        f"| family | checkpoints | parameters | {' | '.join(variants)} |",
+        f"|---|---|---:|{'---|' * len(variants)}",
+    ]
+    for name in sorted(models, key=list(PUBLISHED).index):
+        facts = models[name]
+        found = " | ".join(cells.get((name, variant), "-") for variant in variants)
+        checkpoints = ", ".join(facts["checkpoints"])
+        lines.append(f"| {facts['family']} | {checkpoints} | {facts['parameters'] / 1e6:,.0f} M | {found} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row) -> str:
+    figures = Figures(**row["parity"])
+    mark = "**missed** " if figures.misses(find_recipe(row["variant"]).promise) else ""
+    # Rounded down: 1.000000 would claim what float32 does not give.
+    worst = math.floor(figures.cosine_min * 1e6) / 1e6 if figures.cosine_min < 1 - 5e-7 else 1.0
+    return f"{mark}{worst:.6f}, {row['bytes'] / 2**20:,.0f} MiB"
+
+
+def _machine(result: dict[str, Any]) -> str:
+    here = result["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"**{here['cpu']}**, {here['cores']} cores, {here['memory_gib']} GiB, {' '.join(here['flags'])}; {versions}"

@@ -1,0 +1,66 @@
+"""The suite of families on small shapes, and its table in the README."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import published, report, results, run
+from benchmarks.published import PUBLISHED
+
+TINY = {"num_hidden_layers": 1, "hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 64}
+SMALL_T5 = {"d_model": 48, "num_layers": 1, "d_ff": 64, "num_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("result") / "families.json"
+    whole = dict(PUBLISHED)
+    try:
+        for name, small in (("LaBSE-en-ru", TINY), ("FRIDA", SMALL_T5)):
+            PUBLISHED[name] = dataclasses.replace(whole[name], config=whole[name].config | small)
+        command = ["families", "--models", "LaBSE-en-ru,FRIDA", "--engines", "*-fp32", "--json", str(path)]
+        assert run.main(command) == 0
+    finally:
+        PUBLISHED.update(whole)
+    return results.read(path)
+
+
+def test_every_variant_asked_for_has_its_parity_and_size(result: dict[str, Any]) -> None:
+    rows = {(row["model"], row["variant"]): row for row in result["rows"]}
+    for model in ("LaBSE-en-ru", "FRIDA"):
+        for variant in ("portable-fp32", "ort-fp32"):
+            row = rows[model, variant]
+            assert row["parity"]["cosine_min"] >= 0.999999
+            assert row["parity"]["against"] == "transformers"
+            # A float32 graph holds every parameter once; T5's bias is a row for each distance besides.
+            assert row["bytes"] >= 4 * result["models"][model]["parameters"]
+        assert not any(name.endswith(("bf16", "int8")) for _, name in rows)
+
+
+def test_the_readme_has_a_line_for_each_shape(tmp_path: Path, result: dict[str, Any]) -> None:
+    results.write(result, tmp_path / "families-a.json")
+    worse = [row for row in result["rows"] if row["variant"] == "ort-fp32" and row["model"] == "FRIDA"]
+    worse = [row | {"variant": "cpu-bf16", "parity": row["parity"] | {"cosine_min": 0.5}} for row in worse]
+    results.write(result | {"rows": worse}, tmp_path / "families-b.json")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.FAMILIES_BEGIN}\nold\n{report.FAMILIES_END}\nafter\n")
+    assert report.main([str(tmp_path), "--readme", str(readme)]) == 0
+    text = readme.read_text()
+    labse, frida = [line for line in text.splitlines() if line.startswith("| ") and "/" in line]
+    assert labse.startswith("| BERT | cointegrated/LaBSE-en-ru, ")
+    assert frida.count("1.000000, ") == 2 + ("cpu-fp32" in text)
+    assert "**missed** 0.500000, " in frida
+    assert "old" not in text
+
+
+def test_a_shape_that_nobody_published_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["families", "--models", "word2vec"]) == 1
+    assert "FAIL: word2vec is none of the published shapes: ruRoPEBert-e5-base" in capsys.readouterr().out
+
+
+def test_every_shape_names_its_checkpoints() -> None:
+    names = [name for shape in published.PUBLISHED.values() for name in shape.names]
+    assert len(names) == len(set(names))
+    assert all(name.count("/") == 1 for name in names)
