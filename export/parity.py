@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 import strizh
 from strizh.export import reference
+from strizh.export.emulation.run import emulated
 from strizh.export.recipes import PORTABLE_FP32, Promise, find_recipe
 from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Array
 from strizh.kernels.reference import normalize
+from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import ParityError, TruncationWarning
 
@@ -104,21 +106,39 @@ def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], 
         baseline = encoder.encode_tokens(rows)
     for name in names:
         if name != PORTABLE_FP32.name:
-            with strizh.load(bundle, variant=name) as encoder:
-                found[name] = dataclasses.asdict(compare(encoder.encode_tokens(rows), baseline, PORTABLE_FP32.name))
+            vectors, note = _vectors(bundle, name, rows)
+            found[name] = dataclasses.asdict(compare(vectors, baseline, PORTABLE_FP32.name + note))
     if spec.classifier:
         for name, figures in found.items():
             figures["logits_error"] = _logits_error(bundle, name, spec, weights, short)
     return found
 
 
+def _vectors(bundle: Path, variant: str, rows: PackedBatch) -> tuple[NDArray[Any], str]:
+    """A variant's vectors, and what is to be said of how they came about."""
+    if _emulated(variant):
+        note = "; its graph was run in NumPy, as this machine has no CUDA"
+        return emulated(bundle / find_recipe(variant).file, "sentence_embedding", rows), note
+    with strizh.load(bundle, variant=variant) as encoder:
+        return encoder.encode_tokens(rows), ""
+
+
+def _emulated(variant: str) -> bool:
+    """Whether a variant's operators are written out in NumPy and this machine has them nowhere else."""
+    target = find_recipe(variant).target
+    return target == "cuda" and bool(choose.obstacle(target, host.probe()))
+
+
 def _logits_error(
     bundle: Path, variant: str, spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[str]
 ) -> float:
-    ids = _lists(tokenized(bundle, texts))
-    expected = np.concatenate([reference.run(spec, weights, [text]).logits for text in ids])
-    with strizh.load(bundle, variant=variant) as encoder:
-        found = np.stack([encoder.classify(text, prompt="") for text in texts])
+    rows = tokenized(bundle, texts)
+    expected = np.concatenate([reference.run(spec, weights, [text]).logits for text in _lists(rows)])
+    if _emulated(variant):
+        found: NDArray[Any] = emulated(bundle / find_recipe(variant).classifier, "logits", rows)
+    else:
+        with strizh.load(bundle, variant=variant) as encoder:
+            found = np.stack([encoder.classify(text, prompt="") for text in texts])
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 

@@ -28,6 +28,7 @@ class Recipe:
 
 
 _FLOAT32 = Promise(cosine_min=0.999999, cosine_mean=0.999999, max_abs=2e-5)
+_FLOAT16 = Promise(cosine_min=0.9999, cosine_mean=0.9999)
 _BFLOAT16 = Promise(cosine_min=0.9998, cosine_mean=0.9999)
 _PACKED_INT8 = Promise(cosine_min=0.998, cosine_mean=0.9992)
 
@@ -38,8 +39,16 @@ CPU_BF16 = Recipe("cpu-bf16", "cpu", "bf16", "packed/cpu_bf16.onnx", "packed/cpu
 CPU_INT8 = Recipe(
     "cpu-int8", "cpu", "int8", "packed/cpu_int8.onnx", "packed/cpu_int8_classifier.onnx", _PACKED_INT8, True
 )
+CUDA_FP16 = Recipe(
+    "cuda-fp16", "cuda", "fp16", "packed/cuda_fp16.onnx", "packed/cuda_fp16_classifier.onnx", _FLOAT16, True
+)
+CUDA_BF16 = Recipe(
+    "cuda-bf16", "cuda", "bf16", "packed/cuda_bf16.onnx", "packed/cuda_bf16_classifier.onnx", _BFLOAT16, True
+)
 
-RECIPES = {recipe.name: recipe for recipe in (PORTABLE_FP32, ORT_FP32, CPU_FP32, CPU_BF16, CPU_INT8)}
+RECIPES = {
+    recipe.name: recipe for recipe in (PORTABLE_FP32, ORT_FP32, CPU_FP32, CPU_BF16, CPU_INT8, CUDA_FP16, CUDA_BF16)
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,12 +1,17 @@
 """From token vectors to sentence vectors and logits, over a padded batch."""
 
+from collections.abc import Callable
+
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
 from strizh.export.parts.linear import activation, linear
 from strizh.export.spec import EncoderSpec, Pooling
 
+# [batch, hidden_size] of all token vectors, in one of the ways that `Pooling` names.
+Pool = Callable[[Graph, str, Pooling], str]
 
-def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str) -> str:
+
+def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> str:
     """[batch, dim]: poolings concatenated, projections, L2 norm where the spec says so."""
     with g.scope("pooling"):
         pooled = [pool(g, hidden, mode) for mode in spec.pooling]
@@ -20,7 +25,7 @@ def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str) -> str:
         return str(vector)
 
 
-def logits(g: Graph, spec: EncoderSpec, hidden: str) -> str:
+def logits(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> str:
     """[batch, labels] of the checkpoint's classification head."""
     head = spec.classifier
     assert head is not None
@@ -31,13 +36,13 @@ def logits(g: Graph, spec: EncoderSpec, hidden: str) -> str:
         return linear(g, vector, "classifier.out")
 
 
-def pool(g: Graph, hidden: str, mode: Pooling) -> str:
+def pool_padded(g: Graph, hidden: str, mode: Pooling) -> str:
     """[batch, hidden_size] of [batch, sequence, hidden_size] under `attention_mask`."""
     match mode:
         case Pooling.CLS:
             return str(g.node("Gather", hidden, g.constant(0, "int64"), axis=1))
         case Pooling.FIRST_TOKEN_TRANSFORM:
-            return str(g.node("Tanh", linear(g, pool(g, hidden, Pooling.CLS), "pooler")))
+            return str(g.node("Tanh", linear(g, pool_padded(g, hidden, Pooling.CLS), "pooler")))
         case Pooling.LAST:
             return _last(g, hidden)
         case Pooling.MAX:

@@ -1,10 +1,11 @@
-"""Rotary angles of a padded batch, in float32 and without control flow.
+"""Rotary angles, in float32 and without control flow.
 
 Dynamic scaling multiplies the base by (f * S / M - f + 1) ** (d / (d - 2)) beyond M tokens, which multiplies
 frequency i by ratio ** (-2i / (d - 2)) with ratio = 1 + f * max(S - M, 0) / M: exactly 1 up to M, so short texts get
 the unscaled angles to the bit (transformers' `dynamic` rope, rewritten).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,36 +27,45 @@ class Angles:
 def angles(g: Graph, spec: EncoderSpec, rope: Rope) -> Angles:
     """cos and sin of every position's angles."""
     with g.scope(f"rotary_{rope.theta:g}"):
-        pairs = np.arange(rope.dim // 2, dtype=np.float64) * 2
-        theta = rope.theta * rope.factor if rope.scaling is Scaling.NTK else rope.theta
-        frequencies = theta ** (-pairs / rope.dim)
-        if rope.scaling is Scaling.NTK:
-            frequencies /= rope.factor ** (2 / rope.dim)
-        inverse = g.constant(frequencies[None, None])
-        if rope.scaling is Scaling.DYNAMIC:
-            inverse = g.node("Mul", inverse, g.node("Pow", _ratio(g, spec, rope), g.constant(-pairs / (rope.dim - 2))))
-        length = sequence_length(g)
-        position = g.node("Cast", counted(g, length), to=FLOAT)
-        if rope.scaling is Scaling.LINEAR:
-            position = g.node("Div", position, g.constant(rope.factor))
-        angle = g.node("Mul", g.node("Unsqueeze", position, g.constant([0, 2], "int64")), inverse)
-        return Angles(g.node("Cos", angle), g.node("Sin", angle), _per_text(spec, rope))
+        position = g.node("Cast", counted(g, sequence_length(g)), to=FLOAT)
+        position = g.node("Unsqueeze", position, g.constant([0, 2], "int64"))
+        cos, sin = cos_and_sin(g, rope, position, lambda: _lengths(g, spec, rope))
+        return Angles(cos, sin, _per_text(spec, rope))
+
+
+def cos_and_sin(g: Graph, rope: Rope, position: str, lengths: Callable[[], str]) -> tuple[str, str]:
+    """float32 [..., dim / 2] for float32 positions [..., 1].
+
+    `lengths` makes the lengths in tokens that dynamic scaling looks at, float32, of a shape that fits the positions'.
+    """
+    pairs = np.arange(rope.dim // 2, dtype=np.float64) * 2
+    theta = rope.theta * rope.factor if rope.scaling is Scaling.NTK else rope.theta
+    frequencies = theta ** (-pairs / rope.dim)
+    if rope.scaling is Scaling.NTK:
+        frequencies /= rope.factor ** (2 / rope.dim)
+    inverse = g.constant(frequencies)
+    if rope.scaling is Scaling.DYNAMIC:
+        beyond = g.node("Relu", g.node("Sub", lengths(), g.constant(rope.trained_positions)))
+        ratio = g.node("Add", g.node("Mul", beyond, g.constant(rope.factor / rope.trained_positions)), g.constant(1.0))
+        inverse = g.node("Mul", inverse, g.node("Pow", ratio, g.constant(-pairs / (rope.dim - 2))))
+    if rope.scaling is Scaling.LINEAR:
+        position = g.node("Div", position, g.constant(rope.factor))
+    angle = g.node("Mul", position, inverse)
+    return g.node("Cos", angle), g.node("Sin", angle)
 
 
 def _per_text(spec: EncoderSpec, rope: Rope) -> bool:
     return rope.scaling is Scaling.DYNAMIC and spec.ntk_length == "text"
 
 
-def _ratio(g: Graph, spec: EncoderSpec, rope: Rope) -> str:
-    """[batch or 1, 1, 1], 1 where the length is within the trained positions."""
+def _lengths(g: Graph, spec: EncoderSpec, rope: Rope) -> str:
+    """float32 [batch or 1, 1, 1]: each text's own length, or the padded one."""
     if _per_text(spec, rope):
         length = g.node("ReduceSum", "attention_mask", g.constant([1], "int64"), keepdims=1)
         length = g.node("Unsqueeze", length, g.constant([2], "int64"))
     else:
         length = g.node("Reshape", sequence_length(g), g.constant([1, 1, 1], "int64"))
-    beyond = g.node("Sub", g.node("Cast", length, to=FLOAT), g.constant(rope.trained_positions))
-    stretch = g.node("Mul", g.node("Relu", beyond), g.constant(rope.factor / rope.trained_positions))
-    return str(g.node("Add", stretch, g.constant(1.0)))
+    return str(g.node("Cast", length, to=FLOAT))
 
 
 def rotate(g: Graph, x: str, table: Angles, rope: Rope, head_size: int) -> str:

@@ -1,5 +1,7 @@
 """What is added to attention scores: who sees whom, and what distance is worth."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from strizh.export.graph import FLOAT, Graph
@@ -49,25 +51,31 @@ def _visible(g: Graph, spec: EncoderSpec, window: int | None) -> str:
 
 
 def _relative(g: Graph, spec: EncoderSpec) -> str:
-    """T5's bias [1, heads, sequence, sequence], gathered from a row for every distance.
+    """T5's bias [1, heads, sequence, sequence], gathered from a row for every distance."""
+    if spec.positions is not Positions.RELATIVE_BIAS:
+        return ""
+    reach = spec.relative_max_distance
+    with g.scope("relative_bias"):
+        bounds = g.constant(-reach, "int64"), g.constant(reach, "int64")
+        row = g.node("Add", g.node("Clip", _distances(g), *bounds), bounds[1])
+        gathered = g.node("Gather", g.weight("relative_bias", bias_by_distance(spec)), row, axis=0)
+        heads_first = g.node("Transpose", gathered, perm=[2, 0, 1])
+        return str(g.node("Unsqueeze", heads_first, g.constant([0], "int64")))
+
+
+def bias_by_distance(spec: EncoderSpec) -> Callable[[Array], Array]:
+    """From T5's [buckets, heads] to a row for every distance key - query, -reach to reach: [2 * reach + 1, heads].
 
     The buckets are logarithmic up to `relative_max_distance` and one beyond, so a table of the distances up to there
     says all, and the graph needs no logarithm that another engine rounds into another bucket.
     """
-    if spec.positions is not Positions.RELATIVE_BIAS:
-        return ""
     reach = spec.relative_max_distance
 
-    def by_distance(table: Array) -> Array:
+    def rows(table: Array) -> Array:
         buckets = relative_buckets(2 * reach + 1, buckets=len(table), max_distance=reach)
         return np.ascontiguousarray(table[buckets[reach]])  # the middle query sees distances -reach to reach
 
-    with g.scope("relative_bias"):
-        bounds = g.constant(-reach, "int64"), g.constant(reach, "int64")
-        row = g.node("Add", g.node("Clip", _distances(g), *bounds), bounds[1])
-        gathered = g.node("Gather", g.weight("relative_bias", by_distance), row, axis=0)
-        heads_first = g.node("Transpose", gathered, perm=[2, 0, 1])
-        return str(g.node("Unsqueeze", heads_first, g.constant([0], "int64")))
+    return rows
 
 
 def _distances(g: Graph) -> str:

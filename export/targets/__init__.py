@@ -7,7 +7,7 @@ import onnx
 
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
-from strizh.export.targets import cpu, ort, portable
+from strizh.export.targets import cpu, cuda, ort, portable
 from strizh.export.targets.portable import Head
 from strizh.export.weights import Array
 
@@ -26,4 +26,6 @@ def build(recipe: Recipe, spec: EncoderSpec, weights: Mapping[str, Array], head:
     """The graph of a variant."""
     if recipe.target == "cpu":
         return cpu.build(spec, weights, head, precision=recipe.precision)
+    if recipe.target == "cuda":
+        return cuda.build(spec, weights, head, precision=recipe.precision)
     return _BUILDERS[recipe.target](spec, weights, head)

@@ -10,18 +10,14 @@ import onnx
 from strizh.export.graph import INT32, Graph
 from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
+from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, linear, norm, transposed
 from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.rotary import angles, flat_cache
 from strizh.export.parts.visibility import pair_bias
-from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
+from strizh.export.spec import EncoderSpec, Layer, Norm, Rope
 from strizh.export.targets.portable import Head, check, finish
 from strizh.export.weights import Array
-
-_MICROSOFT = "com.microsoft"
-_BIAS_GELU = {Activation.GELU: "BiasGelu", Activation.GELU_TANH: "FastGelu"}  # act(x + bias)
-_GELU = {Activation.GELU: "Gelu", Activation.GELU_TANH: "FastGelu"}
-_SKIP_NORM = {Norm.LAYER: "SkipLayerNormalization", Norm.RMS: "SkipSimplifiedLayerNormalization"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
         biases={window: pair_bias(g, spec, window) for window in dict.fromkeys(layer.window for layer in spec.layers)},
     )
     residual = embeddings(g, spec)
-    first, *following = _norms(spec)
+    first, *following = norms_in_order(spec)
     x = norm(g, spec, residual, first) if first else residual
     for index, layer in enumerate(spec.layers):
         after_attention, after_mlp = following[2 * index : 2 * index + 2]
@@ -62,36 +58,16 @@ def expected_counts(spec: EncoderSpec) -> dict[str, int]:
     layers, rotary = len(spec.layers), sum(layer.rope is not None for layer in spec.layers)
     counts = {
         "MultiHeadAttention": layers,
-        _SKIP_NORM[spec.norm]: sum(slot is not None for slot in _norms(spec)[1:]),
+        SKIP_NORM[spec.norm]: sum(slot is not None for slot in norms_in_order(spec)[1:]),
         "RotaryEmbedding": 2 * rotary,
     }
-    fused = _fused_activation(spec)
+    fused = fused_activation(spec)
     return {op: count for op, count in (counts | ({fused: layers} if fused else {})).items() if count}
 
 
 def fused_counts(model: onnx.ModelProto) -> dict[str, int]:
     """How many fused nodes a graph has."""
-    return dict(Counter(node.op_type for node in model.graph.node if node.domain == _MICROSOFT))
-
-
-def _norms(spec: EncoderSpec) -> list[str | None]:
-    """The norm in front of the first layer, then the one that follows each sum; None where there is none.
-
-    A post-norm layer ends each half with its own norm. A pre-norm layer begins with it, so that it follows the sum before.
-    """
-    last = "final_norm" if spec.final_norm else None
-    attention, mlp = (
-        [f"layers.{index}.{half}.norm" for index in range(len(spec.layers))] for half in ("attention", "mlp")
-    )
-    begins = [slot if layer.attention_norm else None for slot, layer in zip(attention, spec.layers, strict=True)]
-    if not spec.pre_norm:
-        return [None, *(slot for pair in zip(attention, mlp, strict=True) for slot in pair)]
-    return [begins[0], *(slot for pair in zip(mlp, [*begins[1:], last], strict=True) for slot in pair)]
-
-
-def _fused_activation(spec: EncoderSpec) -> str | None:
-    fused = _BIAS_GELU if spec.mlp_bias[0] and not spec.gated_mlp else _GELU
-    return fused.get(spec.activation)
+    return dict(Counter(node.op_type for node in model.graph.node if node.domain == MICROSOFT))
 
 
 def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, shared: _Shared) -> str:
@@ -101,7 +77,7 @@ def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, sha
     bias = shared.biases[layer.window]
     mixed = g.node(
         "MultiHeadAttention", q, k, v, "", shared.mask, *([bias] if bias else []),
-        domain=_MICROSOFT, num_heads=spec.num_heads, scale=spec.attention_scale,
+        domain=MICROSOFT, num_heads=spec.num_heads, scale=spec.attention_scale,
     )  # fmt: skip
     return str(mixed)
 
@@ -111,23 +87,23 @@ def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, s
     part: dict[str, Any] = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
     rotated = g.node(
         "RotaryEmbedding", x, position_ids, cos, sin,
-        domain=_MICROSOFT, interleaved=0, num_heads=spec.num_heads, **part,
+        domain=MICROSOFT, interleaved=0, num_heads=spec.num_heads, **part,
     )  # fmt: skip
     return str(rotated)
 
 
 def _inner(g: Graph, spec: EncoderSpec, slot: str, x: str) -> str:
     """The feed-forward up to its activation."""
-    op = _fused_activation(spec)
+    op = fused_activation(spec)
     if spec.gated_mlp:
         gate, up = gate_and_up(g, spec, slot, x)
-        activated = g.node(op, gate, domain=_MICROSOFT) if op else activation(g, spec.activation, gate)
+        activated = g.node(op, gate, domain=MICROSOFT) if op else activation(g, spec.activation, gate)
         return str(g.node("Mul", activated, up))
     if op is None:
         return activation(g, spec.activation, linear(g, x, f"{slot}.up", spec.mlp_bias[0]))
     product = g.node("MatMul", x, g.weight(f"{slot}.up.weight", transposed))
     bias = [g.weight(f"{slot}.up.bias")] if spec.mlp_bias[0] else []
-    return str(g.node(op, product, *bias, domain=_MICROSOFT))
+    return str(g.node(op, product, *bias, domain=MICROSOFT))
 
 
 def _add_and_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, slot: str, norm: str | None) -> tuple[str, str]:
@@ -139,8 +115,8 @@ def _add_and_norm(g: Graph, spec: EncoderSpec, x: str, skip: str, slot: str, nor
     product = g.node("MatMul", x, g.weight(f"{slot}.weight", transposed))
     shift = [g.weight(f"{norm}.bias") if spec.norm_bias else ""] if spec.norm is Norm.LAYER else []
     sides = [g.weight(f"{norm}.weight"), *shift, *([g.weight(bias)] if bias else [])]
-    op = _SKIP_NORM[spec.norm]
-    settings: dict[str, Any] = {"domain": _MICROSOFT, "epsilon": spec.norm_eps}
+    op = SKIP_NORM[spec.norm]
+    settings: dict[str, Any] = {"domain": MICROSOFT, "epsilon": spec.norm_eps}
     if not spec.pre_norm:
         normed = g.node(op, product, skip, *sides, **settings)
         return normed, normed

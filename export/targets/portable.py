@@ -10,7 +10,7 @@ from strizh.export.parts.attention import query_key_value
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.mlp import gate_and_up
-from strizh.export.parts.pooling import logits, sentence_embedding
+from strizh.export.parts.pooling import logits, pool_padded, sentence_embedding
 from strizh.export.parts.rotary import Angles, angles, rotate
 from strizh.export.parts.visibility import padding_bias, score_bias
 from strizh.export.spec import EncoderSpec, Layer, Rope
@@ -62,10 +62,10 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
     outputs: dict[str, tuple[int, tuple[str | int, ...]]]
     if head == "classifier":
         assert spec.classifier is not None
-        g.rename(logits(g, spec, hidden), "logits")
+        g.rename(logits(g, spec, hidden, pool_padded), "logits")
         outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
     else:
-        g.rename(sentence_embedding(g, spec, hidden), "sentence_embedding")
+        g.rename(sentence_embedding(g, spec, hidden, pool_padded), "sentence_embedding")
         g.rename(hidden, "token_embeddings")
         outputs = {
             "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),

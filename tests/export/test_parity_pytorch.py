@@ -11,7 +11,9 @@ import torch
 import transformers
 
 from strizh.export import export_model
+from strizh.export.emulation.run import emulated
 from strizh.export.trace import RoPEBertConfig, RoPEBertForSequenceClassification, RoPEBertModel
+from strizh.runtime.batching import PackedBatch
 
 GRAPHS = {"portable-fp32": "", "ort-fp32": "_ort"}
 LIMIT = 32  # tokens that the positions were made for
@@ -118,6 +120,13 @@ def run_graph(path: Path, inputs: dict[str, np.ndarray], output: str = "sentence
     return session.run([output], inputs)[0].astype(np.float64)
 
 
+def run_cuda_graph(path: Path, inputs: dict[str, np.ndarray], output: str = "sentence_embedding") -> np.ndarray:
+    """The packed graph for CUDA, in NumPy."""
+    rows = zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+    texts = [ids[: mask.sum()].tolist() for ids, mask in rows]
+    return emulated(path, output, PackedBatch.pack(texts)).astype(np.float64)
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
@@ -174,3 +183,41 @@ def test_logits(family: str, write: Callable[..., Checkpoint], tmp_path: Path) -
     for suffix in GRAPHS.values():
         found = run_graph(tmp_path / f"out/onnx/classifier{suffix}.onnx", inputs, "logits")
         assert_parity(found, single, exact)
+
+
+# What cuda-fp16 promises.
+HALF = 0.9999
+
+
+def cosine(found: np.ndarray, single: np.ndarray) -> float:
+    return float((1 - ((unit(found) - unit(single)) ** 2).sum(-1) / 2).min())
+
+
+@pytest.mark.parametrize(("family", "pooling"), POOLED)
+def test_cuda_vectors(family: str, pooling: str, write: Callable[..., Checkpoint], tmp_path: Path) -> None:
+    folder, load = write(family)
+    export_model(folder, tmp_path / "out", variants=["cuda-fp16"], pooling=pooling, verify=False)
+    inputs, head = padded(LENGTHS), mean if pooling == "mean" else own_pooler
+    single = alone(load(torch.float32), inputs, head)
+    assert cosine(run_cuda_graph(tmp_path / "out/packed/cuda_fp16.onnx", inputs), single) >= HALF
+
+
+@pytest.mark.parametrize("scaling", ["linear:4.0", "dynamic:2.0"])
+def test_cuda_scaled_rope_bert_beyond_its_positions(
+    scaling: str, write: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    folder, load = write("ropebert")
+    export_model(folder, tmp_path / "out", variants=["cuda-fp16"], verify=False, rope_scaling=scaling)
+    kind, factor = scaling.split(":")
+    inputs = padded((*LENGTHS, LIMIT + 1, 2 * LIMIT))
+    single = alone(load(torch.float32, rope_scaling={"type": kind, "factor": float(factor)}), inputs, own_pooler)
+    assert cosine(run_cuda_graph(tmp_path / "out/packed/cuda_fp16.onnx", inputs), single) >= HALF
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cuda_logits(family: str, write: Callable[..., Checkpoint], tmp_path: Path) -> None:
+    folder, load = write(family, classifier=True)
+    export_model(folder, tmp_path / "out", variants=["cuda-fp16"], verify=False)
+    inputs = padded(LENGTHS)
+    found = run_cuda_graph(tmp_path / "out/packed/cuda_fp16_classifier.onnx", inputs, "logits")
+    assert cosine(found, alone(load(torch.float32), inputs, logits)) >= HALF

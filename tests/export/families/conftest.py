@@ -15,9 +15,11 @@ from transformers import AutoModel, AutoModelForTextEncoding, PreTrainedModel, P
 
 import strizh
 from strizh.export import export_model
+from strizh.export.emulation.run import emulated
 from strizh.export.parity import compare, parity_texts
-from strizh.export.recipes import find_recipe
+from strizh.export.recipes import CUDA_FP16, find_recipe
 from strizh.kernels import library_path
+from strizh.runtime import choose, host
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
 VOCAB_SIZE = 500
@@ -143,7 +145,7 @@ def assert_equals_transformers(tmp_path: Path) -> Callable[..., Path]:
 
     def check(folder: Path, pool: str | Pool, prompt: str = "") -> Path:
         bundle, texts = tmp_path / f"{folder.name}-bundle", sentences()
-        export_model(folder, bundle, variants=VARIANTS)
+        export_model(folder, bundle, variants=[*VARIANTS, "cuda-fp16"])
         pooling = POOLINGS[pool] if isinstance(pool, str) else pool
         prompted = [prompt + text for text in texts]
         single, exact = (by_transformers(folder, prompted, pooling, dtype) for dtype in (torch.float32, torch.float64))
@@ -156,6 +158,11 @@ def assert_equals_transformers(tmp_path: Path) -> Callable[..., Path]:
             if recipe.precision == "fp32":
                 limit = 2 * np.abs(single - exact).max() + ROUNDING_FLOOR
                 assert np.abs(found - exact).max() <= limit, name
+        if choose.obstacle("cuda", host.probe()):
+            with strizh.load(bundle, variant="portable-fp32") as encoder:
+                rows = encoder.tokenize(prompted, prompt="")
+            found = unit(emulated(bundle / CUDA_FP16.file, "sentence_embedding", rows).astype(np.float64))
+            assert compare(found, single, "").misses(CUDA_FP16.promise) == [], "cuda-fp16, run in NumPy"
         return bundle
 
     return check

@@ -1,0 +1,52 @@
+"""A graph of the `cuda` target run by `onnx.reference`, with the largest number that each of its nodes stores."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from strizh.export.emulation.operators import OPERATORS
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.packing import packed_inputs
+
+
+class Emulation:
+    """One graph, ready to be fed."""
+
+    def __init__(self, model: onnx.ModelProto | Path) -> None:
+        self._evaluator = ReferenceEvaluator(_named(model), new_ops=OPERATORS)
+
+    def run(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
+        """The graph's outputs by name. Every text has a token."""
+        found = self._evaluator.run(None, self._feed(batch))
+        return dict(zip(self._evaluator.output_names, found, strict=True))
+
+    def magnitudes(self, batch: PackedBatch) -> dict[str, float]:
+        """Largest magnitude of every half-precision value, by name; infinite where one overflowed."""
+        values: Mapping[str, Any] = self._evaluator.run(None, self._feed(batch), intermediate=True)
+        halves = {name: x for name, x in values.items() if getattr(x, "dtype", None) == np.float16 and x.size}
+        return {name: float(np.abs(x.astype(np.float64)).max()) for name, x in halves.items()}
+
+    def _feed(self, batch: PackedBatch) -> dict[str, NDArray[np.int32]]:
+        return packed_inputs(batch)
+
+
+def _named(model: onnx.ModelProto | Path) -> onnx.ModelProto:
+    """The model with a name for outputs that nothing reads: to `onnx.reference` "" is a value like any other."""
+    if isinstance(model, Path):
+        named = onnx.load(model)
+    else:
+        named = onnx.ModelProto()
+        named.CopyFrom(model)
+    for node in named.graph.node:
+        node.output[:] = [name or f"{node.name}:unused_{index}" for index, name in enumerate(node.output)]
+    return named
+
+
+def emulated(path: Path, output: str, batch: PackedBatch) -> NDArray[np.float32]:
+    """One output of a graph file, float32 [texts, columns]."""
+    return Emulation(path).run(batch)[output]

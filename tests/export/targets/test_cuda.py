@@ -1,0 +1,229 @@
+"""The graphs for CUDA, run in NumPy: every architecture, every rotary scaling, in float32 against the spec, in half safely."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from strizh.export import reference
+from strizh.export.emulation.run import Emulation
+from strizh.export.spec import (
+    Activation,
+    Classifier,
+    EncoderSpec,
+    Layer,
+    Norm,
+    Pooling,
+    Positions,
+    Projection,
+    Rope,
+    Scaling,
+)
+from strizh.export.targets import cuda
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.errors import UnsupportedModel
+
+BERT = EncoderSpec(
+    family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
+    layers=(Layer(), Layer()), positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
+    activation=Activation.GELU, norm_eps=1e-12, attention_scale=8**-0.5, normalize=True,
+)  # fmt: skip
+_ROPE = Rope(theta=10000.0, dim=8, trained_positions=8)
+_PLAIN: dict[str, Any] = {
+    "attention_bias": (False,) * 4,
+    "mlp_bias": (False, False),
+    "norm_bias": False,
+    "pre_norm": True,
+}
+T5 = dataclasses.replace(
+    BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=8, relative_max_distance=20, gated_mlp=True,
+    activation=Activation.GELU_TANH, norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, final_norm=True, **_PLAIN,
+)  # fmt: skip
+ROPEBERT = dataclasses.replace(BERT, positions=Positions.ROTARY, layers=(Layer(rope=_ROPE),) * 2)
+
+
+def rope_bert(**changes: Any) -> EncoderSpec:
+    return dataclasses.replace(ROPEBERT, layers=(Layer(rope=dataclasses.replace(_ROPE, **changes)),) * 2)
+
+
+SPECS = {
+    "bert": BERT,
+    "xlm-roberta": dataclasses.replace(BERT, positions=Positions.ABSOLUTE_BY_ID, position_offset=2),
+    "ropebert": ROPEBERT,
+    "ropebert, linear": rope_bert(scaling=Scaling.LINEAR, factor=4.0),
+    "ropebert, dynamic": rope_bert(scaling=Scaling.DYNAMIC, factor=2.0),
+    "gte: ntk, gated": dataclasses.replace(rope_bert(scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
+    "half rotated": rope_bert(dim=4),
+    "heads of 26": dataclasses.replace(
+        BERT, hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
+    ),
+    "rotated heads of 26": dataclasses.replace(
+        rope_bert(dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
+    ),
+    "deberta-v1: no bias of k": dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
+    "no bias of the output": dataclasses.replace(BERT, attention_bias=(True, True, True, False)),
+    "t5": T5,
+    "t5 1.0: relu without a gate": dataclasses.replace(T5, activation=Activation.RELU, gated_mlp=False),
+    "modernbert": dataclasses.replace(
+        BERT, positions=Positions.ROTARY, gated_mlp=True, final_norm=True, **_PLAIN,
+        layers=(Layer(Rope(16e4, 8), attention_norm=False), Layer(Rope(1e4, 8), window=3)),
+    ),
+    "qwen3": dataclasses.replace(
+        BERT, positions=Positions.ROTARY, layers=(Layer(Rope(1e6, 8)),) * 2, num_kv_heads=1, head_norm=True, causal=True,
+        gated_mlp=True, activation=Activation.SILU, norm=Norm.RMS, embedding_norm=False, final_norm=True,
+        pooling=(Pooling.LAST,), **_PLAIN,
+    ),
+    "shared key heads with biases": dataclasses.replace(ROPEBERT, num_kv_heads=1),
+    "pre-norm with every bias, no final norm": dataclasses.replace(BERT, pre_norm=True, gated_mlp=True),
+    "no biases, no gate": dataclasses.replace(BERT, mlp_bias=(False, False), attention_bias=(False,) * 4, norm_bias=False),
+    "poolings, projection, classifier": dataclasses.replace(
+        BERT, pooling=(Pooling.MEAN, Pooling.MAX, Pooling.FIRST_TOKEN_TRANSFORM, Pooling.WEIGHTED_MEAN),
+        projections=(Projection(96, 20, True, "tanh"), Projection(20, 5, False, "identity")),
+        classifier=Classifier(("no", "yes", "maybe"), Pooling.CLS, "tanh"),
+    ),
+    "other poolings": dataclasses.replace(BERT, pooling=(Pooling.CLS, Pooling.LAST, Pooling.MEAN_SQRT_LEN)),
+}  # fmt: skip
+# Lengths on both sides of the trained 8 positions; 1 is the id of padding, which XLM-R does not count.
+TEXTS = [[0, 2], [0, 5, 2], [0, 7, 1, 9, 1, 2], [0, *range(4, 18), 2], [0, *range(4, 34), 2]]
+
+
+def weights_of(spec: EncoderSpec) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+
+    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
+        noise = rng.normal(size=shape)
+        if "norm" in slot and slot.endswith("weight"):
+            return (1 + 0.1 * noise).astype(np.float32)
+        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
+
+    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
+
+
+def run(model: onnx.ModelProto, texts: list[list[int]]) -> dict[str, np.ndarray]:
+    return Emulation(model).run(PackedBatch.pack(texts))
+
+
+def cosines(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    return (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_float32_equals_the_spec_in_numpy(name: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS)
+    model = cuda.build(spec, weights, precision="fp32")
+    onnx.checker.check_model(model, full_check=True)
+    found = run(model, TEXTS)
+    # Two layers of float32 over values near 1: a few hundred roundings of 6e-8.
+    np.testing.assert_allclose(found["token_embeddings"], np.concatenate(expected.token_embeddings), atol=2e-5, rtol=0)
+    np.testing.assert_allclose(found["sentence_embedding"], expected.sentence_embedding, atol=2e-5, rtol=0)
+    if spec.classifier:
+        logits = run(cuda.build(spec, weights, "classifier", precision="fp32"), TEXTS)["logits"]
+        np.testing.assert_allclose(logits, expected.logits, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.99998), ("bf16", 0.999)])
+@pytest.mark.parametrize("name", SPECS)
+def test_half_points_the_same_way(name: str, precision: str, least: float) -> None:
+    """A product of fp16 is off by 2^-11, of bf16 by 2^-8, and the cosine by the angle's square: 64 times less."""
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    found = run(cuda.build(spec, weights, precision=precision), TEXTS)["sentence_embedding"]
+    assert found.dtype == np.float32
+    assert cosines(found, expected).min() > least
+
+
+@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "ropebert, dynamic", "t5"])
+def test_a_text_does_not_depend_on_its_neighbours(name: str) -> None:
+    spec = SPECS[name]
+    model = cuda.build(spec, weights_of(spec), precision="fp32")
+    together = run(model, TEXTS)["sentence_embedding"]
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(run(model, [text])["sentence_embedding"][0], vector, atol=2e-6, rtol=0)
+
+
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+def test_a_stream_beyond_float16_does_not_overflow() -> None:
+    """A T5 whose layers add hundreds of thousands: float16 ends at 65504, and each product alone would pass it."""
+    spec = dataclasses.replace(T5, hidden_size=64, intermediate_size=128)
+    weights = weights_of(spec)
+    for index in range(len(spec.layers)):
+        weights[f"layers.{index}.mlp.up.weight"][:4] *= 8e3
+        weights[f"layers.{index}.mlp.down.weight"][:2] *= 1e2
+    exact = reference.run(dataclasses.replace(spec, final_norm=False), weights, TEXTS)
+    assert max(np.abs(tokens).max() for tokens in exact.token_embeddings) > 4 * FLOAT16_MAX
+
+    emulation, batch = Emulation(cuda.build(spec, weights, precision="fp16")), PackedBatch.pack(TEXTS)
+    magnitudes = emulation.magnitudes(batch)
+    assert max(magnitudes.values()) < FLOAT16_MAX / 2, "half of the range is left"
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    assert cosines(emulation.run(batch)["sentence_embedding"], expected).min() > 0.9999
+
+
+def test_outliers_of_a_post_norm_model_do_not_overflow() -> None:
+    """A channel a thousand times the others, as BERT-like models grow them, in what both halves of a layer add."""
+    weights = weights_of(BERT)
+    for index in range(len(BERT.layers)):
+        for slot in ("attention.o", "mlp.down"):
+            weights[f"layers.{index}.{slot}.weight"][3] *= 1e3
+    emulation, batch = Emulation(cuda.build(BERT, weights, precision="fp16")), PackedBatch.pack(TEXTS)
+    assert 500 < max(emulation.magnitudes(batch).values()) < FLOAT16_MAX / 2
+    expected = reference.run(BERT, weights, TEXTS).sentence_embedding
+    assert cosines(emulation.run(batch)["sentence_embedding"], expected).min() > 0.9999
+
+
+def test_weights_beyond_float16_are_refused() -> None:
+    weights = weights_of(BERT)
+    weights["layers.0.mlp.up.weight"][0, 0] = 7e4
+    with pytest.raises(UnsupportedModel, match=r"layers.0.mlp.up.weight has weights beyond the range of float16"):
+        cuda.build(BERT, weights, precision="fp16")
+
+
+def own_operators(name: str) -> set[str]:
+    model = cuda.build(SPECS[name], weights_of(SPECS[name]))
+    return {node.op_type for node in model.graph.node if node.domain == "strizh"}
+
+
+OWN = {name: found for name in SPECS if (found := own_operators(name))}
+
+
+def test_own_operators_are_only_where_onnxruntimes_do_not_reach() -> None:
+    attention = {"t5", "t5 1.0: relu without a gate", "modernbert", "qwen3", "shared key heads with biases"}
+    expected = {name: {"PackedAttention"} for name in attention}
+    assert expected | {"poolings, projection, classifier": {"Pooling"}} == OWN
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("name", sorted(SPECS.keys() - OWN.keys()))
+def test_onnxruntime_infers_every_type_and_shape(name: str, precision: str) -> None:
+    """Its CPU build knows the schemas of the CUDA operators: a session fails for want of a kernel, not before."""
+    model = cuda.build(SPECS[name], weights_of(SPECS[name]), precision=precision)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    with pytest.raises(Exception, match=r"NOT_IMPLEMENTED.*(kernel|implementation) for .*PackedMultiHeadAttention"):
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+# Operators that ONNX Runtime's CUDA provider has; Shape, Range and the like are computed on the CPU, where no CUDA
+# graph can be captured.
+ON_THE_DEVICE = {
+    *("MatMul", "Gather", "Add", "Sub", "Mul", "Div", "Max", "Sqrt", "Pow", "Cos", "Sin", "Relu", "Tanh", "Cast"),
+    *("Unsqueeze", "Squeeze", "Slice", "Concat", "CumSum", "Equal", "Not", "And", "Less", "GreaterOrEqual"),
+    *("ReduceSum", "ReduceMean", "LayerNormalization"),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_graph_stays_on_the_device_and_reads_every_initialiser(name: str) -> None:
+    graph = cuda.build(SPECS[name], weights_of(SPECS[name])).graph
+    assert {node.op_type for node in graph.node if not node.domain} <= ON_THE_DEVICE
+    read = {value for node in graph.node for value in node.input}
+    assert {tensor.name for tensor in graph.initializer} <= read
+    assert [value.name for value in graph.output] == ["token_embeddings", "sentence_embedding"]
+    halves = [t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    assert sum(name.endswith("up.weight") for name in halves) == len(SPECS[name].layers)
