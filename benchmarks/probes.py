@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import engines
-from benchmarks.contest import missing
+from benchmarks.contenders import missing
 from benchmarks.engines import Batch, Configuration
 from benchmarks.models import Model
 from benchmarks.suites import Settings

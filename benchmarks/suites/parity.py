@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import engines, models, parity, tables, texts
-from benchmarks.contest import Contender, open_all
+from benchmarks.contenders import Contender, open_all
 from benchmarks.engines import Batch
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import engines, models, tables, texts
-from benchmarks.contest import Contender, open_all
+from benchmarks.contenders import Contender, open_all
 from benchmarks.engines import Batch
 from benchmarks.parity import Reference, Vectors
 from benchmarks.suites import Settings, blank

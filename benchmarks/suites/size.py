@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks import engines, models, tables
-from benchmarks.contest import missing
+from benchmarks.contenders import missing
 from benchmarks.probes import artefact_bytes
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError, Worker

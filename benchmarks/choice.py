@@ -1,0 +1,114 @@
+"""For each engine and case the file and batch size that are quickest there, among those that give the right vectors."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import parity
+from benchmarks.contenders import Contender
+from benchmarks.engines import Batch, Configuration
+from benchmarks.parity import Vectors
+from benchmarks.rounds import Entry
+from benchmarks.summary import Row
+from benchmarks.workers import EngineError
+from benchmarks.workloads import Case
+
+_TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and only good for that
+# Times as slow as the best size so far: the next larger batch pads still more, and is not tried.
+_HOPELESS = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The quickest of a label on a case so far."""
+
+    contender: Contender
+    entry: Entry
+    row: Row
+
+
+class Choice:
+    """Takes contenders one after the other, and ends the process of each that leads nowhere: few are open at a time."""
+
+    def __init__(self) -> None:
+        self._leaders: dict[tuple[str, str], Leader] = {}
+        self._unusable: dict[tuple[str, str], Row] = {}
+        self._open: list[Contender] = []
+
+    def consider(
+        self, contender: Contender, cases: Sequence[Case], batches: dict[str, Batch], expected: dict[str, Vectors]
+    ) -> None:
+        """Try it on every case that it takes."""
+        self._open.append(contender)
+        takes = contender.configuration.takes
+        for case in cases:
+            if case.strings or "ids" in takes:
+                self._try(contender, case, batches[case.name], expected[case.name])
+        leading = [leader.contender for leader in self._leaders.values()]
+        for one in self._open:
+            if not any(one is other for other in leading):
+                one.worker.close()
+        self._open = [one for one in self._open if any(one is other for other in leading)]
+
+    def leaders(self, case: Case) -> list[Leader]:
+        """Those who are to be measured on a case."""
+        return [leader for (name, _), leader in self._leaders.items() if name == case.name]
+
+    def unusable(self, case: Case) -> Iterator[Row]:
+        """Rows of the labels that have no right vectors for a case, or failed on it."""
+        return (row for at, row in self._unusable.items() if at[0] == case.name and at not in self._leaders)
+
+    def close(self) -> None:
+        """End every process."""
+        for contender in self._open:
+            contender.worker.close()
+
+    def _try(self, contender: Contender, case: Case, batch: Batch, expected: Vectors) -> None:
+        at = case.name, contender.configuration.label
+        worker, sizes = contender.worker, _sizes(contender.configuration, case)
+        try:
+            worker.load(batch)
+            found = parity.check(worker.vectors(sizes[0]), expected, contender.configuration)
+            row = _row(contender, case, found)
+            if found["misses"]:
+                self._unusable[at] = row
+                return
+            quickest = math.inf
+            for size in sizes:
+                seconds = min(worker.time(size, _TRIAL, 0.0)["seconds"])
+                if at not in self._leaders or seconds < self._leaders[at].entry.estimate:
+                    entry = Entry(worker, case, size, seconds)
+                    self._leaders[at] = Leader(contender, entry, row | {"batch_size": size})
+                quickest = min(quickest, seconds)
+                if seconds > _HOPELESS * quickest:
+                    break
+            worker.shed()
+        except EngineError as error:
+            self._unusable[at] = _row(contender, case, {"cosine_min": None, "misses": []}) | {"error": str(error)}
+
+
+def _sizes(configuration: Configuration, case: Case) -> list[int | None]:
+    """Batch sizes worth trying: those below the number of texts, and the first that takes them all."""
+    sizes = configuration.batch_sizes
+    if sizes == (None,):
+        return [None]
+    known = sorted(size for size in sizes if size is not None)
+    return [*(size for size in known if size < case.count), *([case.count] if known[-1] >= case.count else [])]
+
+
+def _row(contender: Contender, case: Case, found: dict[str, Any]) -> Row:
+    configuration = contender.configuration
+    return {
+        "contender": configuration.label,
+        "configuration": configuration.detail,
+        "precision": configuration.precision,
+        "ours": configuration.ours,
+        "case": case.name,
+        "metric": case.metric,
+        "texts": case.count,
+        "batch_size": None,
+        "parity": found,
+        "rounds": [],
+        "error": "",
+    }
