@@ -31,10 +31,17 @@ class Leader:
 class Choice:
     """Takes contenders one after the other, and ends the process of each that leads nowhere: few are open at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Sequence[Row] = ()) -> None:
+        """`settled`: rows of an earlier result, whose files and batch sizes are taken where they are known."""
+        self._settled = {(row["case"], row["contender"]): row for row in settled}
         self._leaders: dict[tuple[str, str], Leader] = {}
         self._unusable: dict[tuple[str, str], Row] = {}
         self._open: list[Contender] = []
+
+    def wants(self, configuration: Configuration, cases: Sequence[Case]) -> bool:
+        """Whether it is worth opening: not if another file of its label is settled on for every case."""
+        known = [self._settled.get((case.name, configuration.label)) for case in cases]
+        return any(row is None or row["configuration"] == configuration.detail for row in known)
 
     def consider(
         self, contender: Contender, cases: Sequence[Case], batches: dict[str, Batch], expected: dict[str, Vectors]
@@ -67,6 +74,10 @@ class Choice:
     def _try(self, contender: Contender, case: Case, batch: Batch, expected: Vectors) -> None:
         at = case.name, contender.configuration.label
         worker, sizes = contender.worker, _sizes(contender.configuration, case)
+        if settled := self._settled.get(at):
+            if settled["configuration"] != contender.configuration.detail:
+                return
+            sizes = [settled["batch_size"]]
         try:
             worker.load(batch)
             found = parity.check(worker.vectors(sizes[0]), expected, contender.configuration)
@@ -76,7 +87,7 @@ class Choice:
                 return
             quickest = math.inf
             for size in sizes:
-                seconds = min(worker.time(size, _TRIAL, 0.0)["seconds"])
+                seconds = min(worker.time(size, _TRIAL)["seconds"])
                 if at not in self._leaders or seconds < self._leaders[at].entry.estimate:
                     entry = Entry(worker, case, size, seconds)
                     self._leaders[at] = Leader(contender, entry, row | {"batch_size": size})

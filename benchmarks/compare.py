@@ -23,6 +23,7 @@ if not __package__:  # run as a script, not imported
 from benchmarks import environments, machine, models, tables
 from benchmarks.engines import Batch, Configuration
 from benchmarks.rounds import Entry, Method, measure
+from benchmarks.summary import speedups
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import Case, equal, ragged
 from strizh.kernels.reference import normalize
@@ -88,8 +89,7 @@ def _open(model: models.Model, commit: str, variant: str, threads: int) -> Worke
 
 
 def _line(variant: str, base: Entry, head: Entry, cosine: float, allowed: float) -> dict[str, Any]:
-    pairs = zip(base.rounds, head.rounds, strict=True)
-    ratios = [before["median"] / after["median"] for before, after in pairs]
+    ratios = speedups({"rounds": head.rounds}, {"rounds": base.rounds})
     case: Case = base.case
     if not ratios:
         return {

@@ -12,7 +12,8 @@ from benchmarks.contenders import open_all
 from benchmarks.engines import Batch, Configuration
 from benchmarks.models import Model
 from benchmarks.parity import Reference, Vectors
-from benchmarks.rounds import Method, Say, measure
+from benchmarks.rounds import Say, measure
+from benchmarks.suites import Settings
 from benchmarks.summary import QUANTILES, Row, quantile
 from benchmarks.texts import tokenize
 from benchmarks.workloads import Case
@@ -31,10 +32,8 @@ def hold(
     model: Model,
     cases: Sequence[Case],
     configurations: Sequence[Configuration],
-    threads: int,
-    method: Method,
+    settings: Settings,
     result: dict[str, Any],
-    say: Say,
 ) -> Contest:
     """Measure every configuration on every case that the model is long enough for.
 
@@ -44,14 +43,15 @@ def hold(
     cases = [case for case in cases if max(case.lengths, default=0) <= model.longest]
     ids = {case.name: _ids(model, case) for case in cases}
     batches = {case.name: Batch([], list(case.strings)) if case.strings else Batch(ids[case.name]) for case in cases}
-    expected = _expected(model, ids, threads, contest, say)
-    choice = Choice()
+    expected = _expected(model, ids, settings.threads, contest, settings.say)
+    choice = Choice([row for row in settings.settled if row["model"] == model.name])
+    wanted = [one for one in configurations if choice.wants(one, cases)]
     try:
-        for contender in open_all(model, configurations, threads, result, say):
+        for contender in open_all(model, wanted, settings.threads, result, settings.say):
             choice.consider(contender, cases, batches, expected)
         leaders = [leader for case in cases for leader in choice.leaders(case)]
         contest.thrown_away = measure(
-            [leader.entry for leader in leaders], lambda case: batches[case.name], method, say
+            [leader.entry for leader in leaders], lambda case: batches[case.name], settings.method, settings.say
         )
     finally:
         choice.close()

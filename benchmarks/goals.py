@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.summary import Row, fastest, ratios
+from benchmarks.summary import Row, best_ratio, fastest, ratios
 
 Bound = tuple[float, float]  # required, aim
 
@@ -67,7 +67,7 @@ def judge(rows: Sequence[Row], kind: str) -> Iterator[dict[str, Any]]:
             if ours is None or kind not in goal.bounds or (goal.models and ours["model"] not in goal.models):
                 continue
             theirs = _peer(goal, case, by)
-            if theirs is not None:
+            if theirs is not None and ratios(ours, theirs):
                 yield _judgement(goal, kind, ours, theirs)
 
 
@@ -95,6 +95,7 @@ def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
         "ratio": ratio,
         "low": min(found),
         "high": max(found),
+        "best": best_ratio(ours, theirs),
         "sense": ">=" if more_is_better else "<=",
         "required": required,
         "aim": aim,

@@ -88,7 +88,11 @@ def markdown(result: dict[str, Any], source: str) -> str:
             _markdown_row(contender, cases, rows) for contender in dict.fromkeys(row["contender"] for row in rows)
         ]
     if result["goals"]:
-        lines += ["", "| goal | beside | ratio (rounds) | required | aim | |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| goal | beside | ratio (rounds) | of best runs | required | aim | |",
+            "|---|---|---|---|---|---|---|",
+        ]
         lines += [_goal(one) for one in result["goals"]]
     return "\n".join(lines)
 
@@ -111,7 +115,7 @@ def _markdown_row(contender: str, cases: Sequence[str], rows: Sequence[Row]) -> 
 
 def _goal(one: dict[str, Any]) -> str:
     bounds = ["-" if one[name] is None else f"{one['sense']} {one[name]:g}" for name in ("required", "aim")]
-    ratio = f"{one['ratio']:.2f} ({one['low']:.2f}..{one['high']:.2f})"
+    ratio = f"{one['ratio']:.2f} ({one['low']:.2f}..{one['high']:.2f}) | {one['best']:.2f}"
     verdict = f"**{one['verdict']}**" if one["verdict"] == "short" else one["verdict"]
     return f"| {one['model']}, {one['case']}: {one['ours']} | {one['theirs']} | {ratio} | {' | '.join(bounds)} | {verdict} |"
 

@@ -1,5 +1,7 @@
-"""Interleaved rounds: A B C, A B C ... over every case, with rounds on a machine that was not quiet measured anew."""
+"""Interleaved rounds: A B C, A B C ... over every case; turns on a machine that was not quiet are taken again."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +21,15 @@ Say = Callable[[str], None]
 class Method:
     """How long and how often. A turn is one engine on one case in one round."""
 
-    rounds: int = 5
-    seconds: float = 1.0  # a turn measures at least so long
-    warm_up: float = 0.3  # before it, not measured
-    long_run: float = 2.0  # of runs that take so long one is enough, and needs no warm-up in a process that ran before
-    attempts: int = 3  # rounds tried for each that is wanted
-    allow_noise: bool = False  # count rounds on a machine that was not quiet: for trying the harness only
+    rounds: int = 7
+    seconds: float = 0.3  # a turn measures at least so long, and at least one run
+    warm_up: float = 0.3  # before a turn of shorter runs, and in a process that has not run yet
+    patience: float = 2.0  # seconds that a turn waits for a quiet moment to begin in
+    attempts: int = 4  # turns tried for each that is wanted
+    # Where even the quickest run takes so long, no moment of quiet covers it: turns see the machine's average then.
+    long_run: float = 0.3
+    limit: float = math.inf  # seconds after which no round begins
+    allow_noise: bool = False  # count turns on a machine that was not quiet: for trying the harness only
 
 
 @dataclass(slots=True)
@@ -41,59 +46,64 @@ class Entry:
 
 
 def measure(entries: Sequence[Entry], texts: Callable[[Case], Batch], method: Method, say: Say) -> list[str]:
-    """Fill the entries; gives a line for each round that was thrown away."""
+    """Fill the entries; gives a line for each turn that was thrown away."""
     watch = Watch()
-    groups = _by_case(entries)
     thrown: list[str] = []
-    left = {case.name: method.attempts * method.rounds for case, _ in groups}
-    for number in range(method.rounds):
-        for case, group in groups:
-            while left[case.name]:
-                left[case.name] -= 1
-                turns, problem = _round(group, texts(case), method, watch)
-                if problem:
-                    thrown.append(f"{case.name}, round {number + 1}: {problem}")
-                if not problem or method.allow_noise:
-                    _keep(turns)
-                    break
-        say(f"round {number + 1} of {method.rounds}, {len(thrown)} thrown away so far")
+    started = time.perf_counter()
+    for number in range(1, method.rounds + 1):
+        if time.perf_counter() - started > method.limit:
+            say(f"the limit of {method.limit:.0f} s is reached")
+            break
+        for case, group in _by_case(entries):
+            strict = min(entry.estimate for entry in group) < method.long_run
+            for entry in group:
+                if entry.error:
+                    continue
+                try:
+                    turn, problems = _turn(entry, texts(case), method, watch, strict)
+                except EngineError as error:
+                    entry.error = str(error)
+                    continue
+                thrown += [f"{case.name}, round {number}: {problem}" for problem in problems]
+                if turn:
+                    _keep(entry, number, turn)
+        say(f"round {number} of {method.rounds}, {len(thrown)} turns thrown away so far")
     return thrown
 
 
-def _round(
-    group: Sequence[Entry], texts: Batch, method: Method, watch: Watch
-) -> tuple[list[tuple[Entry, dict[str, Any]]], str]:
-    """One turn of each entry of a case, and what spoke against the round."""
-    turns = []
-    for entry in group:
-        if entry.error:
-            continue
-        try:
-            entry.worker.load(texts)
-            warm_up = method.warm_up if entry.worker.fresh or entry.estimate < method.long_run else 0.0
-            loop, energy = spin(), machine.joules()
-            before = watch.instant([entry.worker.pid])
-            answer = entry.worker.time(entry.batch_size, method.seconds, warm_up)
-            after, used = watch.instant([entry.worker.pid]), machine.joules()
-            entry.worker.shed()
-        except EngineError as error:
-            entry.error = str(error)
+def _turn(
+    entry: Entry, texts: Batch, method: Method, watch: Watch, strict: bool
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The first turn that nothing speaks against, if one comes, and what spoke against the others.
+
+    `strict`: the loop of fixed work is asked before and after, besides the counters of the system.
+    """
+    worker = entry.worker
+    worker.load(texts)
+    if worker.fresh or entry.estimate < method.warm_up:
+        worker.time(entry.batch_size, method.warm_up)
+    problems = []
+    for _ in range(method.attempts):
+        loops = [watch.settle(0 if method.allow_noise else method.patience)] if strict else []
+        energy, before = machine.joules(), watch.instant([worker.pid])
+        answer = worker.time(entry.batch_size, method.seconds)
+        after, used = watch.instant([worker.pid]), machine.joules()
+        problem = watch.verdict(before, after, [*loops, spin()] if strict else [])
+        if problem and not method.allow_noise:
+            problems.append(problem)
             continue
         if used is not None and energy is not None:
-            answer["joules"] = (used - energy) / len(answer["seconds"])  # the warm-up's included
-        turns.append((entry, answer))
-        if (problem := watch.verdict(before, after, (loop, spin()))) and not method.allow_noise:
-            return turns, problem
-    return turns, ""
+            answer["joules"] = (used - energy) / len(answer["seconds"])
+        worker.shed()
+        return answer, problems
+    return None, problems
 
 
-def _keep(turns: Sequence[tuple[Entry, dict[str, Any]]]) -> None:
-    for entry, answer in turns:
-        seconds = answer.pop("seconds")
-        entry.seconds.extend(seconds)
-        entry.rounds.append(
-            {"median": float(np.median(seconds)), "least": min(seconds), "repeats": len(seconds), **answer}
-        )
+def _keep(entry: Entry, number: int, turn: dict[str, Any]) -> None:
+    seconds = turn.pop("seconds")
+    entry.seconds.extend(seconds)
+    figures = {"number": number, "median": float(np.median(seconds)), "least": min(seconds), "repeats": len(seconds)}
+    entry.rounds.append(figures | turn)
 
 
 def _by_case(entries: Sequence[Entry]) -> list[tuple[Case, list[Entry]]]:

@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         engines=tuple(args.engines.split(",")) if args.engines else (),
         cases=tuple(args.cases.split(",")) if args.cases else (),
         threads=args.threads,
-        method=Method(rounds=args.rounds, seconds=args.seconds, allow_noise=args.allow_noise),
+        method=Method(rounds=args.rounds, seconds=args.seconds, limit=args.limit, allow_noise=args.allow_noise),
+        settled=results.read(args.settled)["rows"] if args.settled else (),
         texts=args.texts,
         batches=args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
+    parser.add_argument("--limit", type=float, default=usual.limit, help="seconds after which no round begins")
+    parser.add_argument("--settled", type=Path, help="a result whose files and batch sizes are taken, not tried anew")
     parser.add_argument("--batches", type=int, default=10_000, help="of the memory suite (default: %(default)s)")
     parser.add_argument(
         "--json", type=Path, help="write the result here; cases that stand there and are not measured stay"

@@ -21,8 +21,8 @@ def value(row: Row, seconds: float) -> float:
 
 def speedups(row: Row, other: Row) -> list[float]:
     """How many times as fast as `other` the row was in each round that both have: seconds over seconds, above 1 is faster."""
-    pairs = zip(row["rounds"], other["rounds"], strict=False)
-    return [theirs["median"] / ours["median"] for ours, theirs in pairs]
+    seconds = {one["number"]: one["median"] for one in other["rounds"]}
+    return [seconds[one["number"]] / one["median"] for one in row["rounds"] if one["number"] in seconds]
 
 
 def ratios(row: Row, other: Row) -> list[float]:
@@ -31,6 +31,13 @@ def ratios(row: Row, other: Row) -> list[float]:
         per_text = (row["tokens"] / other["tokens"]) if row["case"] != other["case"] else 1.0
         return [per_text * speedup for speedup in speedups(row, other)]
     return [1 / speedup for speedup in speedups(row, other)]
+
+
+def best_ratio(row: Row, other: Row) -> float:
+    """As `ratios`, of the quickest single run of each: what noise, which only adds time, disturbs least."""
+    least = [min(one["least"] for one in side["rounds"]) for side in (row, other)]
+    ours, theirs = (value(side, seconds) for side, seconds in zip((row, other), least, strict=True))
+    return ours / theirs
 
 
 def fastest(rows: Sequence[Row]) -> Row | None:

@@ -120,13 +120,14 @@ def _quantiles(row: Row | None) -> str:
 
 def goals(judgements: Sequence[dict[str, Any]]) -> str:
     """Where strizh stands beside what it asks of itself."""
-    heads = ("goal", "beside", "ratio", "range of rounds", "required", "aim", "")
+    heads = ("goal", "beside", "ratio", "range of rounds", "of best runs", "required", "aim", "")
     lines = [
         (
             f"{one['ours']}, {one['case']}",
             one["theirs"],
             f"{one['ratio']:.2f}",
             f"{one['low']:.2f}..{one['high']:.2f}",
+            f"{one['best']:.2f}",
             "-" if one["required"] is None else f"{one['sense']} {one['required']:g}",
             "-" if one["aim"] is None else f"{one['sense']} {one['aim']:g}",
             one["verdict"],

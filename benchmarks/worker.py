@@ -92,11 +92,8 @@ class Worker:
         result = np.ascontiguousarray(self._run(batch_size), np.float32)
         return {"shape": result.shape, "float32": base64.b64encode(result.tobytes()).decode()}
 
-    def time(self, batch_size: int | None, seconds: float, warm_up: float) -> dict[str, Any]:
-        """Encode again and again for `seconds`, at least once, after a warm-up apart."""
-        started = time.perf_counter()
-        while time.perf_counter() - started < warm_up:
-            self._run(batch_size)
+    def time(self, batch_size: int | None, seconds: float) -> dict[str, Any]:
+        """Encode again and again for `seconds`, at least once."""
         measured: list[float] = []
         cpu = time.process_time()
         started = last = time.perf_counter()

@@ -82,9 +82,9 @@ class Worker:
         answer = self.ask("vectors", batch_size=batch_size)
         return np.frombuffer(base64.b64decode(answer["float32"]), np.float32).reshape(answer["shape"])
 
-    def time(self, batch_size: int | None, seconds: float, warm_up: float) -> dict[str, Any]:
+    def time(self, batch_size: int | None, seconds: float) -> dict[str, Any]:
         """Times of encoding the loaded texts: `seconds`, one a run, and `cpu_seconds` of a run."""
-        answer = self.ask("time", batch_size=batch_size, seconds=seconds, warm_up=warm_up)
+        answer = self.ask("time", batch_size=batch_size, seconds=seconds)
         self.fresh = False
         return answer
 

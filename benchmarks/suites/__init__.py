@@ -5,7 +5,7 @@ A result holds `tables` (text to print) and `failures` (lines; any makes the com
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.rounds import Method
+from benchmarks.summary import Row
 from benchmarks.workloads import Case
 
 
@@ -23,6 +24,7 @@ class Settings:
     models: tuple[str, ...]
     engines: tuple[str, ...]
     cases: tuple[str, ...]
+    settled: Sequence[Row]  # of an earlier result, whose choice of files and batch sizes stands
     threads: int
     method: Method
     texts: Path | None
@@ -38,7 +40,7 @@ def blank(settings: Settings) -> dict[str, Any]:
     """A result with its conditions and nothing measured yet."""
     return {
         "machine": machine.describe(),
-        "method": asdict(settings.method),
+        "method": {name: value for name, value in asdict(settings.method).items() if name != "limit"},
         "threads": settings.threads,
         "versions": {},
         "models": {},

@@ -19,9 +19,7 @@ def run_contests(
     blocks = []
     for name in settings.models:
         model = models.find(name)
-        contest = hold(
-            model, settings.chosen(cases), configurations, settings.threads, settings.method, result, settings.say
-        )
+        contest = hold(model, settings.chosen(cases), configurations, settings, result)
         judged = list(goals.judge(contest.rows, machine.kind(result["machine"])))
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows

@@ -66,7 +66,8 @@ def _measure(
     passages = [text.text for task in tasks for text in task.texts if text.role == "passage"][:_SPEED_TEXTS]
     ids = texts.tokenize(model, passages or [text.text for text in tasks[0].texts])
     contender.worker.load(Batch(ids))
-    seconds = median(contender.worker.time(size, settings.method.seconds, settings.method.warm_up)["seconds"])
+    contender.worker.time(size, settings.method.warm_up)
+    seconds = median(contender.worker.time(size, settings.method.seconds)["seconds"])
     return {
         "model": model.name,
         "contender": contender.configuration.label,

@@ -1,6 +1,7 @@
 """How cost grows with length, with the number of texts, and falls with threads; exponents fitted on a log-log scale."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -29,13 +30,13 @@ def run(settings: Settings) -> dict[str, Any]:
         result["models"][model.name] = model.facts()
         for title, every in (("length", LENGTHS), ("texts", COUNTS)):
             cases = settings.chosen(every)
-            contest = hold(model, cases, configurations, settings.threads, settings.method, result, settings.say)
+            contest = hold(model, cases, configurations, settings, result)
             _collect(result, model.name, contest, settings.threads, title)
             blocks.append(f"## {model.name}: seconds against {title}\n\n{_grown(contest.rows, cases, title)}")
         threads = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= settings.threads]
         for count in threads:
             contest = hold(
-                model, settings.chosen(THREAD_CASES), configurations, count, settings.method, result, settings.say
+                model, settings.chosen(THREAD_CASES), configurations, replace(settings, threads=count), result
             )
             _collect(result, model.name, contest, count, "threads")
         blocks.append(f"## {model.name}: speed with threads\n\n{_threads(result['rows'], model.name, threads)}")

@@ -13,7 +13,10 @@ seconds = st.lists(st.floats(1e-5, 1e3), min_size=1, max_size=40)
 
 
 def row(times: list[float], metric: str = "tokens/s", tokens: int = 100, case: str = "a") -> dict[str, Any]:
-    rounds = [{"median": time, "least": time, "repeats": 1, "cpu_seconds": 2 * time} for time in times]
+    rounds = [
+        {"number": number, "median": time, "least": time, "repeats": 1, "cpu_seconds": 2 * time}
+        for number, time in enumerate(times, 1)
+    ]
     return {"metric": metric, "tokens": tokens, "case": case, "rounds": rounds}
 
 
@@ -27,6 +30,13 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert summary.speedups(ours, theirs) == [2.0, 1.0]
     assert summary.ratios(ours, theirs) == [2.0, 1.0]
     assert summary.ratios(row([1.0, 3.0], "ms"), row([2.0, 3.0], "ms")) == [0.5, 1.0]
+
+
+def test_a_round_that_one_of_the_two_lacks_is_no_ratio() -> None:
+    ours, theirs = row([1.0, 3.0]), row([2.0, 9.0])
+    del ours["rounds"][0]
+    assert summary.speedups(ours, theirs) == [3.0]
+    assert summary.speedups(theirs, ours) == [1 / 3]
 
 
 def test_across_cases_tokens_a_second_are_compared_and_not_calls() -> None:
