@@ -15,8 +15,7 @@ from benchmarks.workers import EngineError
 from benchmarks.workloads import Case
 
 _TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and only good for that
-# Times as slow as the best size so far: the next larger batch pads still more, and is not tried.
-_HOPELESS = 1.2
+_WORSE = 2  # sizes in a row that are no better than the best so far: larger ones are not tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,8 @@ class Choice:
             if settled["configuration"] != contender.configuration.detail:
                 return
             sizes = [settled["batch_size"]]
+        elif at in self._leaders:  # another file of the engine: at the size that was best for the first
+            sizes = [self._leaders[at].entry.batch_size]
         try:
             worker.load(batch)
             found = parity.check(worker.vectors(sizes[0]), expected, contender.configuration)
@@ -85,14 +86,15 @@ class Choice:
             if found["misses"]:
                 self._unusable[at] = row
                 return
-            quickest = math.inf
+            quickest, worse = math.inf, 0
             for size in sizes:
                 seconds = min(worker.time(size, _TRIAL)["seconds"])
                 if at not in self._leaders or seconds < self._leaders[at].entry.estimate:
                     entry = Entry(worker, case, size, seconds)
                     self._leaders[at] = Leader(contender, entry, row | {"batch_size": size})
+                worse = worse + 1 if seconds >= quickest else 0
                 quickest = min(quickest, seconds)
-                if seconds > _HOPELESS * quickest:
+                if worse == _WORSE:
                     break
             worker.shed()
         except EngineError as error:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 1
 # What makes machines and conditions the same, so that figures may stand in one file.
 _CONDITIONS = ("cpu", "flags", "cores")
 # What was measured together: contenders of one case are interleaved, so they are replaced together.
@@ -71,7 +71,8 @@ def _remarks(old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any]) -
 
 def _about(row: dict[str, Any]) -> str:
     """How a line of `failures` about this row begins."""
-    return f"{row['model']}: {row.get('contender')}" + (f" on {row['case']}:" if "case" in row else "")
+    name = row.get("contender") or row.get("variant")
+    return f"{row['model']}: {name}" + (f" on {row['case']}:" if "case" in row else "")
 
 
 def _names(row: dict[str, Any]) -> tuple[str, str]:
@@ -82,4 +83,4 @@ def _unit(row: dict[str, Any]) -> tuple[Any, ...]:
     """Rows of suites without cases stand each for itself."""
     if "case" in row:
         return tuple(row.get(name) for name in _UNIT)
-    return tuple(row.get(name) for name in ("model", "contender", "configuration", "tokens"))
+    return tuple(row.get(name) for name in ("model", "contender", "configuration", "variant", "tokens"))

@@ -74,7 +74,7 @@ def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) ->
                 # The comparison below is with transformers itself: the export's own would only repeat it.
                 manifest = export_model(checkpoint, bundle, variants=[variant], verify=False)
             except Error as error:
-                result["absent"].append(f"{name}: {variant}: {error}")
+                result["absent"].append({"model": name, "contender": variant, "why": str(error)})
                 continue
             seconds = monotonic() - started
             if expected is None:
@@ -95,7 +95,7 @@ def _variants(settings: Settings, result: dict[str, Any]) -> list[str]:
     asked = [name for name in RECIPES if any(fnmatch(name, pattern) for pattern in settings.engines or ("*",))]
     missing = [name for name in asked if find_recipe(name).target == "cpu" and not kernels.library_path()]
     if missing:
-        line = f"{', '.join(missing)}: the kernels were not built"
+        line = {"model": "every", "contender": ", ".join(missing), "why": "the kernels were not built"}
         result["absent"] += [] if line in result["absent"] else [line]
     return [name for name in asked if name not in missing]
 
