@@ -1,6 +1,7 @@
 """From a checkpoint to a bundle: read, describe, plan, bind, build, write, check."""
 
 import dataclasses
+import shutil
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -17,12 +18,14 @@ from strizh.export.hub import resolve
 from strizh.export.manifest import describe_bundle, files_of
 from strizh.export.options import Options, Plan, plan
 from strizh.export.parity import check_promises, parity_texts, parity_with, quick_parity
+from strizh.export.quantize.magnitudes import check as check_magnitudes
+from strizh.export.quantize.quantizer import Quantizer, Quantizing
 from strizh.export.recipes import CPU_BF16, PORTABLE_FP32, Recipe, find_recipe
 from strizh.export.sidecars import write_sidecars
 from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
 from strizh.export.weights import Array, bind
-from strizh.runtime.bundle import MANIFEST, Manifest
+from strizh.runtime.bundle import MANIFEST, Manifest, Variant
 from strizh.runtime.errors import ParityError, UsageError
 
 Step = Callable[[str], None]
@@ -34,6 +37,7 @@ class Wishes:
 
     verify: bool
     force: bool
+    quantizing: Quantizing
     step: Step
 
 
@@ -55,6 +59,7 @@ def export_model(
     verify: bool = True,
     force: bool = False,
     method: str = "build",
+    quantizing: Quantizing = Quantizing(),  # noqa: B008 (frozen)
     step: Step = lambda what: None,
 ) -> Manifest:
     """Export the checkpoint `source` (a folder or a hub id) as the bundle `output`; returns its manifest.
@@ -64,7 +69,7 @@ def export_model(
     None means the checkpoint's own. `verify` compares every variant with the model before the bundle appears;
     `force` replaces a bundle, and keeps one that misses its promise. `method`: "build" writes the graphs from the
     family's description; "trace" lets PyTorch trace the model, for encoders without a family, portable-fp32 only.
-    `step` is told what is being done.
+    `quantizing` says how variants below float32 are made. `step` is told what is being done.
 
     Raises `CheckpointError`, `UnsupportedModel`, `UsageError` or `ParityError`; then nothing is left behind.
     """
@@ -79,7 +84,7 @@ def export_model(
         make = {"build": _build, "trace": _trace}.get(method)
         if make is None:
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")
-        manifest = make(folder, str(source), checkpoint, options, recipes, Wishes(verify, force, step))
+        manifest = make(folder, str(source), checkpoint, options, recipes, Wishes(verify, force, quantizing, step))
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -92,10 +97,14 @@ def _build(
     planned = plan(checkpoint, family.describe(checkpoint), options)
     _check_batch_ntk(planned.spec, recipes)
     weights, unused = bind_weights(checkpoint, family, planned)
-    made = {recipe.name: write_variant(folder, recipe, planned.spec, weights, wishes.step) for recipe in recipes}
     write_sidecars(folder, checkpoint, planned)
+    prompts = tuple(checkpoint.modules.prompts.values())
+    quantizer = Quantizer(planned.spec, weights, folder, planned.max_length, prompts, wishes.quantizing, wishes.step)
+    made = {
+        recipe.name: write_variant(folder, recipe, planned.spec, weights, quantizer, wishes.step) for recipe in recipes
+    }
     manifest = describe_bundle(folder, source, checkpoint, planned, made, unused)
-    return _verified(folder, manifest, planned.spec, weights, wishes) if wishes.verify else manifest
+    return _verified(folder, manifest, planned.spec, weights, quantizer, wishes) if wishes.verify else manifest
 
 
 def _trace(
@@ -112,8 +121,9 @@ def _trace(
         return manifest
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     wishes.step("checking parity")
-    figures = parity_with(folder, *pytorch(checkpoint, planned, options), parity_texts())
-    return _keeping_promises(manifest, {PORTABLE_FP32.name: figures}, wishes.force)
+    name = PORTABLE_FP32.name
+    figures = parity_with(folder, name, *pytorch(checkpoint, planned, options), parity_texts())
+    return _keeping_promises(manifest, {name: figures}, made, wishes.force)
 
 
 def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:
@@ -133,30 +143,34 @@ def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:
         )
 
 
-def _verified(folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any, wishes: Wishes) -> Manifest:
-    """The manifest with its parity; the float32 graph is made for the comparison if it was not asked for."""
-    variants = dict(manifest.variants)
-    borrowed = PORTABLE_FP32.name not in variants
+def _verified(
+    folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any, quantizer: Quantizer, wishes: Wishes
+) -> Manifest:
+    """The manifest with its parity; a plain float32 graph is made for the comparison if the bundle is to have none."""
+    variants, plain = dict(manifest.variants), PORTABLE_FP32
+    borrowed = plain.name not in variants or quantizer.int8_table(plain)
     if borrowed:
-        variants[PORTABLE_FP32.name] = write_variant(folder, PORTABLE_FP32, spec, weights, wishes.step)
+        plain = dataclasses.replace(plain, name="float32", file="float32/model.onnx", classifier="float32/head.onnx")
+        graph = write_variant(folder, plain, spec, weights, None, wishes.step)
+        variants[plain.name] = dataclasses.replace(graph, details={"promise": dataclasses.asdict(plain.promise)})
     both = dataclasses.replace(manifest, variants=variants, files=files_of(folder))
     (folder / MANIFEST).write_text(both.to_json(), encoding="utf-8")
     wishes.step("checking parity")
-    parity = quick_parity(folder, spec, weights, list(manifest.variants))
+    parity = quick_parity(folder, spec, weights, list(manifest.variants), plain.name)
     if borrowed:
-        graph = variants[PORTABLE_FP32.name]
-        for name in (graph.file, *graph.data, *filter(None, [graph.classifier])):
-            (folder / name).unlink()
-        if not any((folder / "onnx").iterdir()):
-            (folder / "onnx").rmdir()
-    return _keeping_promises(manifest, parity, wishes.force)
+        shutil.rmtree(folder / "float32")
+    return _keeping_promises(manifest, parity, variants, wishes.force)
 
 
-def _keeping_promises(manifest: Manifest, parity: dict[str, Any], force: bool) -> Manifest:
+def _keeping_promises(
+    manifest: Manifest, parity: dict[str, Any], variants: Mapping[str, Variant], force: bool
+) -> Manifest:
     """The manifest with the parity of its variants; raises `ParityError` for a missed promise unless forced."""
     notes = manifest.warnings
     try:
-        check_promises(parity)
+        check_promises(parity, variants)
+        for variant in manifest.variants.values():
+            check_magnitudes(variant.details.get("float16_magnitudes", {}))
     except ParityError as error:
         if not force:
             raise

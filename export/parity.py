@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 import strizh
 from strizh.export import reference
 from strizh.export.emulation.run import emulated
-from strizh.export.recipes import PORTABLE_FP32, Promise, find_recipe
+from strizh.export.recipes import RECIPES, Promise, promise_of
 from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Array
 from strizh.kernels.reference import normalize
 from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
+from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import ParityError, TruncationWarning
 
 _NEIGHBOURS = 10
@@ -56,11 +57,16 @@ class Figures:
         return found
 
 
+def cosines(vectors: NDArray[Any], baseline: NDArray[Any]) -> NDArray[np.float64]:
+    """Cosine of each row of [n, dim] with the baseline's."""
+    # 1 - |a - b|^2 / 2 keeps the digits near 1 that a dot product rounds away.
+    return np.asarray(1 - ((normalize(vectors) - normalize(baseline)) ** 2).sum(-1) / 2)
+
+
 def compare(vectors: NDArray[Any], baseline: NDArray[Any], against: str) -> Figures:
     """Figures of float vectors [n, dim] against a baseline of the same shape."""
     ours, theirs = normalize(vectors), normalize(baseline)
-    # 1 - |a - b|^2 / 2 keeps the digits near 1 that a dot product rounds away.
-    cosine = 1 - ((ours - theirs) ** 2).sum(-1) / 2
+    cosine = cosines(vectors, baseline)
     return Figures(
         against=against,
         texts=len(ours),
@@ -88,10 +94,12 @@ def parity_texts() -> list[str]:
     return text.splitlines()
 
 
-def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], names: list[str]) -> dict[str, Any]:
+def quick_parity(
+    bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], names: Sequence[str], float32: str
+) -> dict[str, Any]:
     """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64.
 
-    `bundle` must hold `portable-fp32` and the variants `names`. Returns variant -> figures.
+    `bundle` must hold the portable graph `float32` and the variants `names`. Returns variant -> figures.
     """
 
     def run_spec(texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
@@ -100,14 +108,14 @@ def quick_parity(bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], 
         return np.concatenate([reference.run(spec, weights, batch).sentence_embedding for batch in batches])
 
     short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
-    found = {PORTABLE_FP32.name: parity_with(bundle, "the spec in NumPy float64", run_spec, short)}
-    rows = tokenized(bundle, parity_texts())
-    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
+    found = {float32: parity_with(bundle, float32, "the spec in NumPy float64", run_spec, short)}
+    rows = tokenized(bundle, float32, parity_texts())
+    with strizh.load(bundle, variant=float32) as encoder:
         baseline = encoder.encode_tokens(rows)
     for name in names:
-        if name != PORTABLE_FP32.name:
+        if name != float32:
             vectors, note = _vectors(bundle, name, rows)
-            found[name] = dataclasses.asdict(compare(vectors, baseline, PORTABLE_FP32.name + note))
+            found[name] = dataclasses.asdict(compare(vectors, baseline, float32 + note))
     if spec.classifier:
         for name, figures in found.items():
             figures["logits_error"] = _logits_error(bundle, name, spec, weights, short)
@@ -118,24 +126,24 @@ def _vectors(bundle: Path, variant: str, rows: PackedBatch) -> tuple[NDArray[Any
     """A variant's vectors, and what is to be said of how they came about."""
     if _emulated(variant):
         note = "; its graph was run in NumPy, as this machine has no CUDA"
-        return emulated(bundle / find_recipe(variant).file, "sentence_embedding", rows), note
+        return emulated(bundle / RECIPES[variant].file, "sentence_embedding", rows), note
     with strizh.load(bundle, variant=variant) as encoder:
         return encoder.encode_tokens(rows), ""
 
 
 def _emulated(variant: str) -> bool:
     """Whether a variant's operators are written out in NumPy and this machine has them nowhere else."""
-    target = find_recipe(variant).target
+    target = RECIPES[variant].target if variant in RECIPES else ""  # the float32 graph of the check is no recipe
     return target == "cuda" and bool(choose.obstacle(target, host.probe()))
 
 
 def _logits_error(
     bundle: Path, variant: str, spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[str]
 ) -> float:
-    rows = tokenized(bundle, texts)
+    rows = tokenized(bundle, variant, texts)
     expected = np.concatenate([reference.run(spec, weights, [text]).logits for text in _lists(rows)])
     if _emulated(variant):
-        found: NDArray[Any] = emulated(bundle / find_recipe(variant).classifier, "logits", rows)
+        found: NDArray[Any] = emulated(bundle / RECIPES[variant].classifier, "logits", rows)
     else:
         with strizh.load(bundle, variant=variant) as encoder:
             found = np.stack([encoder.classify(text, prompt="") for text in texts])
@@ -147,29 +155,33 @@ def _lists(rows: PackedBatch) -> list[list[int]]:
 
 
 def parity_with(
-    bundle: Path, against: str, baseline: Callable[[Sequence[Sequence[int]]], NDArray[Any]], texts: Sequence[str]
+    bundle: Path,
+    variant: str,
+    against: str,
+    baseline: Callable[[Sequence[Sequence[int]]], NDArray[Any]],
+    texts: Sequence[str],
 ) -> dict[str, Any]:
-    """Figures of `portable-fp32` against a baseline that takes token ids, each text alone."""
-    ids = _lists(tokenized(bundle, texts))
-    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder:
+    """Figures of a variant against a baseline that takes token ids, each text alone."""
+    ids = _lists(tokenized(bundle, variant, texts))
+    with strizh.load(bundle, variant=variant) as encoder:
         # One by one: with ntk_length="batch" a text's vector depends on the batch it is in.
         vectors = np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in ids])
     return dataclasses.asdict(compare(vectors, baseline(ids), against))
 
 
-def tokenized(bundle: Path, texts: Sequence[str]) -> PackedBatch:
+def tokenized(bundle: Path, variant: str, texts: Sequence[str]) -> PackedBatch:
     """The texts without a prompt, cut to the bundle's limit without a warning: it may be shorter than they are."""
-    with strizh.load(bundle, variant=PORTABLE_FP32.name) as encoder, warnings.catch_warnings():
+    with strizh.load(bundle, variant=variant) as encoder, warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)
         return encoder.tokenize(texts, prompt="")
 
 
-def check_promises(parity: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise `ParityError` that lists every variant whose figures miss its recipe's promise."""
+def check_promises(parity: Mapping[str, Mapping[str, Any]], variants: Mapping[str, Variant]) -> None:
+    """Raise `ParityError` that lists every variant whose figures miss its promise."""
     missed = [
         f"{name}: {'; '.join(misses)}"
         for name, figures in parity.items()
-        if (misses := Figures(**figures).misses(find_recipe(name).promise))
+        if (misses := Figures(**figures).misses(promise_of(name, variants[name].details)))
     ]
     if missed:
         raise ParityError(

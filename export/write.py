@@ -111,12 +111,12 @@ def check_model(model: onnx.ModelProto) -> None:
             f"graph {model.graph.name!r} has initialisers that nothing reads: {', '.join(unused)}. This is a bug."
         )
     try:
-        onnx.checker.check_model(_without_weights(model), full_check=True)
+        onnx.checker.check_model(without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, DecodeError) as error:
         raise Error(f"graph {model.graph.name!r} is not valid ONNX: {error}. This is a bug.") from error
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with large weights as inputs, since the checker would copy every byte of them twice."""
     light = onnx.ModelProto(ir_version=model.ir_version, producer_name=model.producer_name)
     light.opset_import.extend(model.opset_import)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from strizh.export.recipes import RECIPES
+from strizh.export.recipes import INT8_RECIPES, RECIPES
 from strizh.export.spec import Pooling
 
 HELP = "turn a checkpoint into a bundle"
@@ -36,6 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", choices=("build", "trace"), default="build", help="trace: for encoders without a family, by PyTorch"
     )
+    parser.add_argument(
+        "--calibration", type=Path, help="a .jsonl of texts for int8 and fp16 instead of the built-in ones"
+    )
+    parser.add_argument(
+        "--recipe",
+        help=f"how portable-int8 is made: {', '.join(INT8_RECIPES)}; default any-cpu, which saturates nowhere",
+    )
+    parser.add_argument(
+        "--quality-floor",
+        type=float,
+        help="mean cosine that int8 variants must keep; layers stay in float until they do",
+    )
+    parser.add_argument(
+        "--embeddings",
+        choices=("float", "int8"),
+        default="float",
+        help="int8: word embeddings of every variant in int8",
+    )
     parser.add_argument("--force", action="store_true", help="replace a bundle; keep one that misses its promise")
 
 
@@ -44,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from strizh.export.exporter import default_variants, export_model
+    from strizh.export.quantize.quantizer import Quantizing
 
     variants = [name.strip() for name in arguments.variants.split(",")] if arguments.variants else None
     steps = 2 + 2 * len(variants or default_variants())
@@ -67,6 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
             verify=arguments.verify,
             force=arguments.force,
             method=arguments.method,
+            quantizing=Quantizing(
+                calibration=arguments.calibration,
+                recipe=arguments.recipe,
+                quality_floor=arguments.quality_floor,
+                embeddings=arguments.embeddings,
+            ),
             step=step,
         )
     print(f"{arguments.output}: {manifest.name}, {manifest.dimension} dimensions, up to {manifest.max_length} tokens")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from strizh.export.recipes import find_recipe
+from strizh.export.recipes import promise_of
 from strizh.runtime.bundle import MANIFEST, Bundle
 from strizh.runtime.errors import UsageError
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle(arguments.bundle)
     bundle.verify(bundle.manifest.files)
     report = _check(bundle, arguments)
-    missed = {name: _misses(name, figures) for name, figures in report.items()}
+    missed = {name: _misses(bundle, name, figures) for name, figures in report.items()}
     stored = bundle.manifest.parity | {
         name: {**bundle.manifest.parity.get(name, {}), "grid": figures} for name, figures in report.items()
     }
@@ -42,16 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(missed.values()) else 0
 
 
-def _misses(name: str, figures: dict[str, Any]) -> list[str]:
-    """What the recipe promises and the grid, on any instruction set, does not give."""
+def _misses(bundle: Bundle, name: str, figures: dict[str, Any]) -> list[str]:
+    """What the variant promises and the grid, on any instruction set, does not give."""
     from strizh.export.parity import Figures
 
     worst = min([figures["cosine_min"], *figures.get("cosine_by_instruction_set", {}).values()])
     figures = figures | {"cosine_min": worst}
 
-    return Figures(**{field.name: figures[field.name] for field in dataclasses.fields(Figures)}).misses(
-        find_recipe(name).promise
-    )
+    promise = promise_of(name, bundle.manifest.variants[name].details)
+    return Figures(**{field.name: figures[field.name] for field in dataclasses.fields(Figures)}).misses(promise)
 
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -1,31 +1,48 @@
 """The engines a graph is written for, one a file."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import onnx
 
+from strizh.export.passes.half import to_half
+from strizh.export.passes.int8_products import quantize_products
+from strizh.export.passes.int8_table import quantize_table
+from strizh.export.quantize.int8 import Quantized
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
 from strizh.export.targets import cpu, cuda, ort, portable
 from strizh.export.targets.portable import Head
 from strizh.export.weights import Array
+from strizh.runtime.errors import UsageError
 
 
-class Build(Protocol):
-    """What a target file provides."""
+def build(
+    recipe: Recipe,
+    spec: EncoderSpec,
+    weights: Mapping[str, Array],
+    head: Head,
+    quantized: Quantized | None = None,
+    int8_table: bool = False,
+) -> onnx.ModelProto:
+    """The graph of a variant. `quantized` is the plan of an int8 one; `int8_table`: word embeddings in int8.
 
-    def __call__(self, spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
-        """The graph of a spec; raises `UnsupportedModel` for a spec that the target cannot express."""
-
-
-_BUILDERS: dict[str, Build] = {"portable": portable.build, "ort": ort.build}
-
-
-def build(recipe: Recipe, spec: EncoderSpec, weights: Mapping[str, Array], head: Head) -> onnx.ModelProto:
-    """The graph of a variant."""
+    Raises `UnsupportedModel` for a spec that the target cannot express.
+    """
+    if int8_table and recipe.target not in ("portable", "ort"):
+        raise UsageError(f"{recipe.name} has no int8 embeddings; export it without --embeddings int8.")
     if recipe.target == "cpu":
-        return cpu.build(spec, weights, head, precision=recipe.precision)
+        if quantized is None:
+            return cpu.build(spec, weights, head, precision=recipe.precision)
+        return cpu.build(
+            spec, weights, head, precision=recipe.precision, keep_bf16=quantized.kept, smoothing=quantized.smoothing
+        )
     if recipe.target == "cuda":
         return cuda.build(spec, weights, head, precision=recipe.precision)
-    return _BUILDERS[recipe.target](spec, weights, head)
+    model = (ort if recipe.target == "ort" else portable).build(spec, weights, head)
+    if int8_table:
+        quantize_table(model)
+    if quantized:
+        quantize_products(model, quantized.sites, quantized.int8.weight_max)
+    if recipe.precision == "fp16":
+        to_half(model)
+    return model

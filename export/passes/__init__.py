@@ -1,0 +1,1 @@
+"""Changes to a finished padded graph that give it another precision, one a file."""

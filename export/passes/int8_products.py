@@ -1,0 +1,101 @@
+"""Matrix products in int8: U8 activations x S8 weights, in ONNX's own QuantizeLinear and DequantizeLinear.
+
+    y = (round(x / s / r) * r) @ (round(s * w / c) * c) + bias
+
+with `s` the smoothing of each input channel, `c` the scale of each output channel, and `r` the scale of the activations:
+one number for the site, or one for each token. Runtimes that know quantised graphs run the product in integers; the
+others compute the same numbers in float32.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+
+from strizh.export.passes.rewriter import Rewriter
+from strizh.export.quantize.rounding import columns
+from strizh.export.quantize.site import Site, Static
+
+_LEAST_SCALE = 1e-30  # a row of zeros gives zeros
+
+
+def inputs_of_products(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
+    """Values that are multiplied with weight matrices of a layer -> the names of those matrices."""
+    matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    found: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in matrices and node.input[1].startswith("layers."):
+            found[node.input[0]] = (*found.get(node.input[0], ()), node.input[1])
+    return found
+
+
+def quantize_products(
+    model: onnx.ModelProto, sites: Sequence[Site], weight_max: int, *, switches: bool = False
+) -> None:
+    """Replace the products of `sites` in place; a weight becomes int8 within ±`weight_max`.
+
+    With `switches` the float products stay beside them, and a boolean input with the site's name says which is used.
+    """
+    by_weight: Mapping[str, Site] = {weight: site for site in sites for weight in site.weights}
+    rewriter = Rewriter(model)
+    quantized: dict[str, tuple[str, str | None]] = {}
+    for node in rewriter.old:
+        site = by_weight.get(node.input[1]) if node.op_type == "MatMul" else None
+        if site is None:
+            rewriter.keep(node)
+            continue
+        x, name = node.input[0], node.output[0]
+        if x not in quantized:
+            quantized[x] = _activations(rewriter, site, x, name)
+        activations, row_scale = quantized[x]
+        weight = _weight(rewriter, site, node.input[1], weight_max)
+        result = f"{name}/int8" if switches else name
+        if row_scale is None:
+            rewriter.add("MatMul", [activations, weight], result)
+        else:
+            product = rewriter.add("MatMul", [activations, weight], f"{name}/product")
+            rewriter.add("Mul", [product, row_scale], result)
+        if switches:
+            exact = rewriter.add("MatMul", [x, node.input[1]], f"{name}/float")
+            rewriter.add("Where", [site.name, result, exact], name)
+    if switches:
+        model.graph.input.extend(
+            onnx.helper.make_tensor_value_info(site.name, onnx.TensorProto.BOOL, ()) for site in sites
+        )
+    rewriter.finish()
+
+
+def _activations(rewriter: Rewriter, site: Site, x: str, at: str) -> tuple[str, str | None]:
+    """The site's input quantised and made float again, and the scale of its rows, if they have their own."""
+    if site.smoothing is not None:
+        inverse = rewriter.store(f"{site.name}.smoothing", (1 / site.smoothing).astype(np.float32))
+        x = rewriter.add("Mul", [x, inverse], f"{at}/smoothed")
+    if isinstance(site.activations, Static):
+        return _rounded(rewriter, x, at, site.activations.scale, site.activations.zero), None
+    magnitude = rewriter.add("Abs", [x], f"{at}/magnitude")
+    largest = rewriter.add("ReduceMax", [magnitude], f"{at}/largest", axes=[-1], keepdims=1)
+    levels = rewriter.store("quantize/levels", np.float32(127))
+    least = rewriter.store("quantize/least_scale", np.float32(_LEAST_SCALE))
+    own = rewriter.add("Div", [largest, levels], f"{at}/own_scale")
+    scale = rewriter.add("Max", [own, least], f"{at}/row_scale")
+    return _rounded(rewriter, rewriter.add("Div", [x, scale], f"{at}/scaled"), at, 1.0, site.activations.zero), scale
+
+
+def _rounded(rewriter: Rewriter, x: str, at: str, scale: float, zero: int) -> str:
+    sides = [
+        rewriter.store(f"quantize/scale_{scale:.9g}", np.float32(scale)),
+        rewriter.store(f"quantize/zero_{zero}", np.uint8(zero)),
+    ]
+    codes = rewriter.add("QuantizeLinear", [x, *sides], f"{at}/codes")
+    return rewriter.add("DequantizeLinear", [codes, *sides], f"{at}/rounded")
+
+
+def _weight(rewriter: Rewriter, site: Site, name: str, weight_max: int) -> str:
+    """The weight [in, out] as int8 codes with a scale for each column."""
+    weight = rewriter.array(name)
+    if site.smoothing is not None:
+        weight = weight * site.smoothing[:, None]
+    codes, scale = columns(weight, weight_max)
+    sides = [rewriter.store(f"{name}.codes", codes), rewriter.store(f"{name}.scale", scale)]
+    sides.append(rewriter.store(f"quantize/zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
+    return rewriter.add("DequantizeLinear", sides, f"{name}/rounded", axis=1)

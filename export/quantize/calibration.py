@@ -1,0 +1,84 @@
+"""Calibration: texts, and what the inputs of products look like on them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strizh.export.weights import Array
+from strizh.runtime.errors import UsageError
+
+_JOINED = 12  # sentences in one long text, with four times as many between it and the next
+_ROWS_OF_A_TEXT = 8
+Ids = Sequence[int]
+
+
+def calibration_texts(path: Path | None = None) -> list[str]:
+    """The texts of a .jsonl of strings or of objects with `text`; by default our own Russian and English ones.
+
+    Ours are sentences and short paragraphs of many kinds, and the same joined into longer texts.
+    """
+    if path is not None:
+        return _read(path)
+    text = resources.files("strizh.export").joinpath("data/calibration_texts.txt").read_text(encoding="utf-8")
+    lines = [line.replace("\\n", "\n") for line in text.splitlines()]
+    return lines + [" ".join(lines[start : start + _JOINED]) for start in range(0, len(lines), 4 * _JOINED)]
+
+
+def _read(path: Path) -> list[str]:
+    texts = []
+    try:
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"calibration texts {path} cannot be read ({error}). Give a .jsonl file.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            row = None
+        text = row.get("text") if isinstance(row, dict) else row
+        if not isinstance(text, str):
+            raise UsageError(f"{path} line {number} has no text; expected a JSON string or an object with `text`.")
+        texts.append(text)
+    return texts
+
+
+@dataclass(slots=True)
+class Observed:
+    """The input of a product over all calibration tokens: extremes of each channel [in], and some of its rows."""
+
+    minimum: Array
+    maximum: Array
+    samples: list[Array] = field(default_factory=list)
+
+    @property
+    def largest(self) -> Array:
+        """Largest magnitude of each channel."""
+        return np.maximum(self.maximum, -self.minimum)
+
+    @property
+    def rows(self) -> Array:
+        """The sampled rows [n, in]."""
+        return np.concatenate(self.samples)
+
+
+class Observer:
+    """Collects `Observed` by the name of the value, one text after another."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Observed] = {}
+
+    def see(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Values [..., tokens, in] of one text."""
+        for name, value in values.items():
+            rows = value.reshape(-1, value.shape[-1])
+            low, high = rows.min(0), rows.max(0)
+            known = self.found.setdefault(name, Observed(low, high))
+            known.minimum, known.maximum = np.minimum(known.minimum, low), np.maximum(known.maximum, high)
+            # Evenly over the text; the first token, which is often an outlier, among them.
+            known.samples.append(rows[:: max(1, len(rows) // _ROWS_OF_A_TEXT)][:_ROWS_OF_A_TEXT].copy())

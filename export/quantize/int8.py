@@ -1,0 +1,92 @@
+"""The plan of an int8 variant: a quantiser for every site, and the sites that stay in float to keep the promise."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from strizh.export.parity import cosines
+from strizh.export.passes.int8_products import inputs_of_products, quantize_products
+from strizh.export.quantize.calibration import Ids, Observed, Observer
+from strizh.export.quantize.probe import opened
+from strizh.export.quantize.sensitivity import Cosines, least_kept
+from strizh.export.quantize.site import PerRow, Site, Static
+from strizh.export.quantize.smoothing import search
+from strizh.export.recipes import Int8, Promise
+from strizh.export.weights import Array
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quantized:
+    """What `passes.int8_products` needs, and what the manifest tells of it. `kept`: site -> why it stays in float."""
+
+    int8: Int8
+    sites: tuple[Site, ...]
+    alphas: Mapping[str, float]
+    kept: Mapping[str, str]
+    cosines: Cosines
+
+    @property
+    def smoothing(self) -> dict[str, Array]:
+        """By site, for the sites that have one."""
+        return {site.name: site.smoothing for site in self.sites if site.smoothing is not None}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """For the manifest."""
+        kinds = [type(site.activations).__name__ for site in self.sites]
+        return {
+            "int8_sites": {"static": kinds.count("Static"), "per_row": kinds.count("PerRow")},
+            "kept_in_float": dict(self.kept),
+            "smoothing_alpha": dict(self.alphas),
+            "weight_max": self.int8.weight_max,
+            "calibration_cosine": {"mean": float(self.cosines.mean()), "min": float(self.cosines.min())},
+        }
+
+
+class Calibration:
+    """The float32 graph on the calibration texts: what the products see, and the vectors that int8 should keep."""
+
+    def __init__(self, build: Callable[[], onnx.ModelProto], texts: Sequence[Ids], folder: Path) -> None:
+        self.build, self.texts, self._folder = build, texts, folder
+        model = build()
+        self.inputs = inputs_of_products(model)
+        norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
+        self._of_norm = norms | {name for name in self.inputs if name == "token_embeddings"}
+        observer, vectors = Observer(), []
+        with opened(model, folder, ("sentence_embedding", *self.inputs)) as run:
+            for text in texts:
+                values = run(text)
+                vectors.append(values.pop("sentence_embedding")[0])
+                observer.see(values)
+        self.observed: Mapping[str, Observed] = observer.found
+        self.vectors = np.stack(vectors)
+
+    def plan(self, int8: Int8, promise: Promise, step: Callable[[str], None]) -> Quantized:
+        """A quantiser for every site; the most sensitive sites stay in float if the promise's goal is missed."""
+        model = self.build()
+        matrices = {tensor.name: tensor for tensor in model.graph.initializer}
+        sites, alphas = [], {}
+        for value, names in self.inputs.items():
+            weights = [numpy_helper.to_array(matrices[name]) for name in names]
+            static = int8.static_norms and value in self._of_norm
+            found = search(self.observed[value], weights, Static if static else PerRow(), int8)
+            size = sum(weight.size for weight in weights)
+            site = Site(names[0].removesuffix(".weight"), names, size, found.activations, found.smoothing)
+            sites.append(site)
+            alphas[site.name] = found.alpha
+        quantize_products(model, sites, int8.weight_max, switches=True)
+        with opened(model, self._folder) as run:
+
+            def measure(on: Sequence[Site], texts: Sequence[int] | None = None) -> Cosines:
+                rows = range(len(self.texts)) if texts is None else texts
+                switches = {site.name: np.array(site in on) for site in sites}
+                vectors = [run(self.texts[row], **switches)["sentence_embedding"][0] for row in rows]
+                return cosines(np.stack(vectors), self.vectors[rows])
+
+            chosen, kept, reached = least_kept(sites, measure, promise.goal, step)
+        return Quantized(int8, tuple(chosen), alphas, kept, reached)

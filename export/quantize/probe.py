@@ -1,0 +1,57 @@
+"""A graph run on calibration texts, one by one, from a file that is gone afterwards."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from strizh.export.graph import FLOAT
+from strizh.export.quantize.calibration import Ids
+from strizh.export.write import ExternalData
+from strizh.runtime.cores import usable_cores
+
+
+class Run(Protocol):
+    """A padded graph's outputs by name, of one text; `switches` are further inputs."""
+
+    def __call__(self, text: Ids, **switches: Any) -> dict[str, NDArray[Any]]: ...
+
+
+@contextmanager
+def opened(
+    model: onnx.ModelProto, folder: Path, outputs: Sequence[str] = ("sentence_embedding",), kind: int = FLOAT
+) -> Iterator[Run]:
+    """Run a padded graph. Values inside it, of element type `kind`, can be asked for as outputs.
+
+    The model's weights move to the file.
+    """
+    known = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, kind, None) for name in outputs if name not in known
+    )
+    place = Path(tempfile.mkdtemp(prefix="calibration-", dir=folder))
+    try:
+        path = place / "model.onnx"
+        ExternalData(path.with_name("weights")).move(model)
+        onnx.save(model, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = usable_cores()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        def run(text: Ids, **switches: Any) -> dict[str, NDArray[Any]]:
+            ids = np.asarray([text], np.int64)
+            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), **switches}
+            return dict(zip(outputs, session.run(list(outputs), feed), strict=True))
+
+        yield run
+    finally:
+        shutil.rmtree(place)

@@ -1,0 +1,66 @@
+"""The smoothing of a site: how much of its outliers goes into the weights, searched on calibration rows.
+
+s = max|x|^alpha / max|w|^(1 - alpha) for each channel (SmoothQuant, Xiao et al., 2023, equation 4), scaled to a
+geometric mean of 1. The alpha that changes the product least is taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from strizh.export.quantize.calibration import Observed
+from strizh.export.quantize.rounding import columns
+from strizh.export.quantize.site import PerRow, Static
+from strizh.export.recipes import Int8
+from strizh.export.weights import Array
+
+_TINY = 1e-30
+_LEAST = 1e-5  # of the largest: a channel or row that is always zero has no say in its smoothing
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothed:
+    """`smoothing` [in] or None, the activations' quantiser, and the share of the product that rounding changes."""
+
+    alpha: float
+    smoothing: Array | None
+    activations: Static | PerRow
+    error: float
+
+
+def search(observed: Observed, weights: Sequence[Array], activations: type[Static] | PerRow, int8: Int8) -> Smoothed:
+    """Try every alpha of the recipe. `weights` are [in, out]; `Static` asks for a scale of the calibration's reach."""
+    weight = np.concatenate(list(weights), axis=1)
+    exact = observed.rows @ weight
+    power = float((exact**2).mean()) or 1.0
+    found = []
+    for alpha in (0.0, *int8.alphas):
+        smoothing = _smoothing(observed.largest, weight, alpha) if alpha else None
+        scale = np.float32(1) if smoothing is None else smoothing
+        quantizer = activations if isinstance(activations, PerRow) else _static(observed.largest / scale, int8.headroom)
+        codes, column_scale = columns(weight * np.reshape(scale, (-1, 1)), int8.weight_max)
+        rounded = (_rounded(observed.rows / scale, quantizer) @ codes.astype(np.float32)) * column_scale
+        found.append(Smoothed(alpha, smoothing, quantizer, float(((rounded - exact) ** 2).mean()) / power))
+    return min(found, key=lambda one: one.error)
+
+
+def _smoothing(activations: Array, weight: Array, alpha: float) -> Array:
+    rows = np.abs(weight).max(-1)
+    x, w = (np.log(np.maximum(side, max(float(side.max()), _TINY) * _LEAST)) for side in (activations, rows))
+    power = alpha * x - (1 - alpha) * w
+    return np.asarray(np.exp(power - power.mean()), np.float32)
+
+
+def _static(largest: Array, headroom: float) -> Static:
+    return Static(float(largest.max()) * headroom / 127 or 1.0)
+
+
+def _rounded(x: Array, quantizer: Static | PerRow) -> Array:
+    """What the graph computes: codes 0 to 255 about `zero`, made float again."""
+    if isinstance(quantizer, Static):
+        scale: Array | np.float32 = np.float32(quantizer.scale)
+    else:
+        scale = np.maximum(np.abs(x).max(-1, keepdims=True) / np.float32(127), np.float32(_TINY))
+    codes = np.clip(np.rint(x / scale), -quantizer.zero, 255 - quantizer.zero)
+    return np.asarray(codes * scale, np.float32)
