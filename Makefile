@@ -5,6 +5,7 @@
 #   make lint    ruff, and mypy --strict
 #   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
 #   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
+#   make cuda    the CUDA operators, with nvcc
 #   make clean   remove all that these commands made
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
   $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz test-arm64 lint ruff mypy clean
+.PHONY: demo test fuzz test-arm64 cuda lint ruff mypy clean
 
 demo: $(VENV)/.has-export
 	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
@@ -35,6 +36,9 @@ fuzz: build/native-sanitized/differ
 
 test-arm64: build/native-arm64/differ
 	qemu-aarch64 -L /usr/aarch64-linux-gnu $< --isa neon --seconds $(SECONDS) --seed $(SEED)
+
+cuda: $(BIN)/pip
+	$(BIN)/pip install --quiet --editable . -C cmake.define.STRIZH_CUDA=ON
 
 build/native-%/differ: FORCE
 	cd tests/kernels/native && cmake --preset $* && cmake --build --preset $*

@@ -3,6 +3,13 @@
 ONNX Runtime registers the library by its path; nothing here imports numpy or onnxruntime.
 """
 
-from strizh.kernels.library import instruction_set, instruction_sets, library_path, set_threads, threads
+from strizh.kernels.library import (
+    cuda_library_path,
+    instruction_set,
+    instruction_sets,
+    library_path,
+    set_threads,
+    threads,
+)
 
-__all__ = ["instruction_set", "instruction_sets", "library_path", "set_threads", "threads"]
+__all__ = ["cuda_library_path", "instruction_set", "instruction_sets", "library_path", "set_threads", "threads"]

@@ -1,17 +1,28 @@
 """The CPU library as a file and as a process-wide thing: where it lies, its threads, its instruction set."""
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 _NAMES = ("libstrizh_cpu.so", "libstrizh_cpu.dylib", "strizh_cpu.dll")
+_CUDA_NAMES = ("libstrizh_cuda.so", "strizh_cuda.dll")
 
 
 def library_path() -> Path | None:
     """Path of the CPU operator library, or None where strizh was installed without a C++ compiler."""
+    return _find(_NAMES)
+
+
+def cuda_library_path() -> Path | None:
+    """Path of the CUDA operator library, or None where it was not asked for when strizh was installed."""
+    return _find(_CUDA_NAMES)
+
+
+def _find(names: Sequence[str]) -> Path | None:
     import strizh.kernels  # in an editable install its folders are two: the sources, and what was compiled
 
-    places = (Path(folder) / name for folder in strizh.kernels.__path__ for name in _NAMES)
+    places = (Path(folder) / name for folder in strizh.kernels.__path__ for name in names)
     return next((place for place in places if place.is_file()), None)
 
 
