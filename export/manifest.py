@@ -34,6 +34,7 @@ def describe_bundle(
         prompts=checkpoint.modules.prompts,
         default_prompt_name=checkpoint.modules.default_prompt_name,
         labels=spec.classifier.labels if spec.classifier else (),
+        activation=spec.classifier.activation if spec.classifier else "identity",
         variants=variants,
         files=files_of(folder),
         warnings=tuple(notes),

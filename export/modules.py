@@ -33,17 +33,20 @@ class Modules:
     lower_case: bool = False
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    activation: str | None = None  # a cross-encoder's, from logits to scores: a class of torch by its full name
 
 
 def read_modules(folder: Path) -> Modules:
     """Read the module chain of a checkpoint folder; raises on a chain that the graph cannot express."""
-    prompts = _read_prompts(folder / "config_sentence_transformers.json")
+    prompts = _read_settings(folder / "config_sentence_transformers.json")
     listing = folder / "modules.json"
     if not listing.is_file():
         return Modules(False, folder, **prompts)
     steps = sorted(read_json(listing, list), key=lambda step: int(step.get("idx", 0)))
     kinds = [str(step["type"]).rsplit(".", 1)[-1] for step in steps]
     shape = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * kinds.count("Normalize")]
+    if kinds == ["Transformer"]:  # a cross-encoder
+        shape = kinds
     if kinds != shape or kinds.count("Normalize") > 1:
         raise UnsupportedModel(
             f"{listing} chains {' -> '.join(kinds)}; strizh reads Transformer -> Pooling -> Dense ... -> Normalize. "
@@ -56,7 +59,7 @@ def read_modules(folder: Path) -> Modules:
     return Modules(
         True,
         encoder,
-        pooling=_read_pooling(paths[1] / "config.json"),
+        pooling=_read_pooling(paths[1] / "config.json") if len(paths) > 1 else None,
         dense=tuple(path for path, kind in zip(paths, kinds, strict=True) if kind == "Dense"),
         normalize="Normalize" in kinds,
         max_seq_length=settings.get("max_seq_length"),
@@ -89,13 +92,13 @@ def _read_pooling(path: Path) -> tuple[Pooling, ...]:
     return modes
 
 
-def _read_prompts(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path) -> dict[str, Any]:
     config = read_json(path, dict) if path.is_file() else {}
     prompts = {str(name): str(text) for name, text in (config.get("prompts") or {}).items()}
     default = config.get("default_prompt_name")
     if default is not None and default not in prompts:
         raise CheckpointError(f"{path}: default_prompt_name {default!r} is none of its prompts {sorted(prompts)}.")
-    return {"prompts": prompts, "default_prompt_name": default}
+    return {"prompts": prompts, "default_prompt_name": default, "activation": config.get("activation_fn")}
 
 
 def read_json(path: Path, kind: type) -> Any:

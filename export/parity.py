@@ -23,6 +23,7 @@ from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import ParityError, TruncationWarning
+from strizh.runtime.tokenization import Text
 
 _NEIGHBOURS = 10
 _REFERENCE_TEXTS = 8
@@ -117,8 +118,13 @@ def quick_parity(
             vectors, note = _vectors(bundle, name, rows)
             found[name] = dataclasses.asdict(compare(vectors, baseline, float32 + note))
     if spec.classifier:
+        both: list[Text] = [*short, *zip(short, reversed(short), strict=True)]  # it may take pairs too
+        rows = tokenized(bundle, float32, both)
+        ids, types = _lists(rows), _lists(PackedBatch(rows.types_or_zeros(), rows.cu_seqlens))
+        batches = [(ids, types)] if spec.ntk_length == "text" else [([a], [b]) for a, b in zip(ids, types, strict=True)]
+        logits = np.concatenate([reference.run(spec, weights, *batch).logits for batch in batches])
         for name, figures in found.items():
-            figures["logits_error"] = _logits_error(bundle, name, spec, weights, short)
+            figures["logits_error"] = _logits_error(bundle, name, both, rows, logits)
     return found
 
 
@@ -138,15 +144,15 @@ def _emulated(variant: str) -> bool:
 
 
 def _logits_error(
-    bundle: Path, variant: str, spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[str]
+    bundle: Path, variant: str, texts: Sequence[Text], rows: PackedBatch, expected: NDArray[np.float64]
 ) -> float:
-    rows = tokenized(bundle, variant, texts)
-    expected = np.concatenate([reference.run(spec, weights, [text]).logits for text in _lists(rows)])
     if _emulated(variant):
         found: NDArray[Any] = emulated(bundle / RECIPES[variant].classifier, "logits", rows)
     else:
-        with strizh.load(bundle, variant=variant) as encoder:
-            found = np.stack([encoder.classify(text, prompt="") for text in texts])
+        with strizh.load(bundle, variant=variant) as encoder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", TruncationWarning)
+            # One by one: with ntk_length="batch" a text's logits depend on the batch it is in.
+            found = np.concatenate([encoder.classify([text], activation="identity", prompt="") for text in texts])
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
@@ -169,7 +175,7 @@ def parity_with(
     return dataclasses.asdict(compare(vectors, baseline(ids), against))
 
 
-def tokenized(bundle: Path, variant: str, texts: Sequence[str]) -> PackedBatch:
+def tokenized(bundle: Path, variant: str, texts: Sequence[Text]) -> PackedBatch:
     """The texts without a prompt, cut to the bundle's limit without a warning: it may be shorter than they are."""
     with strizh.load(bundle, variant=variant) as encoder, warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)

@@ -23,11 +23,17 @@ class Outputs:
     logits: NDArray[np.float64] | None
 
 
-def run(spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[Ids]) -> Outputs:
-    """Every text alone, in float64; `ntk_length="batch"` takes the longest of `texts` for the padded length."""
+def run(
+    spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[Ids], token_types: Sequence[Ids] | None = None
+) -> Outputs:
+    """Every text alone, in float64; `ntk_length="batch"` takes the longest of `texts` for the padded length.
+
+    `token_types`, of a classifier's pairs, are as long as the texts; None means zeros.
+    """
     ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
     cu_seqlens = np.cumsum([0, *map(len, texts)])
-    x = _embed(spec, weights, ids, cu_seqlens)
+    types = None if token_types is None else np.concatenate([np.asarray(row, np.int64) for row in token_types])
+    x = _embed(spec, weights, ids, cu_seqlens, types)
     for index, layer in enumerate(spec.layers):
         x = ops.encoder_layer(
             x, cu_seqlens, _of_layer(weights, index), **_attributes(spec, layer, max(map(len, texts)))
@@ -41,12 +47,16 @@ def run(spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[Ids]) -
     )
 
 
-def _embed(spec: EncoderSpec, weights: Mapping[str, Array], ids: Any, cu_seqlens: Any) -> NDArray[np.float64]:
+def _embed(
+    spec: EncoderSpec, weights: Mapping[str, Array], ids: Any, cu_seqlens: Any, types: Any
+) -> NDArray[np.float64]:
     rows = None
     if "embeddings.position" in weights:
         by_id = spec.positions is Positions.ABSOLUTE_BY_ID
         rows = ops.position_ids(ids, cu_seqlens, pad=spec.pad_token_id if by_id else None)
     x = ops.embeddings(ids, weights["embeddings.word"], weights.get("embeddings.position"), rows)
+    if types is not None and "embeddings.token_type" in weights:
+        x = x + np.asarray(weights["embeddings.token_type"], np.float64)[types]
     return _norm(spec, weights, "embeddings.norm", x) if spec.embedding_norm else x
 
 

@@ -85,6 +85,8 @@ class Classifier:
     labels: tuple[str, ...]
     pooling: Pooling
     hidden_activation: str | None = None  # XLM-R's head: dense -> tanh -> out_proj; None is one linear layer
+    activation: str = "identity"  # what turns its logits into scores: "sigmoid", "softmax" or "identity"
+    token_types: int = 1  # rows of the token type table, with which it tells the two texts of a pair apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,8 @@ class EncoderSpec:
         """Every tensor that this spec needs, as (slot, shape); linear weights are [out_features, in_features]."""
         hidden, query, key = self.hidden_size, self.num_heads * self.head_size, self.num_kv_heads * self.head_size
         yield "embeddings.word", (self.vocab_size, hidden)
+        if self.classifier and self.classifier.token_types > 1:
+            yield "embeddings.token_type", (self.classifier.token_types, hidden)
         if self.positions in (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID):
             yield "embeddings.position", (self.position_offset + self.max_positions, hidden)
         if self.positions is Positions.RELATIVE_BIAS:

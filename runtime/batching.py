@@ -23,19 +23,24 @@ class PackedBatch:
     """Texts in one row: text `i` is `input_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`. No padding, no mask.
 
     `input_ids` is int32 [total_tokens], `cu_seqlens` (cumulative lengths) is int32 [batch + 1], from 0 to total_tokens.
-    Anything else is a `UsageError`: operators read memory by these numbers.
+    `token_type_ids`, int32 [total_tokens] or None for zeros, tells the two texts of a pair apart. Anything else is a
+    `UsageError`: operators read memory by these numbers.
     """
 
     input_ids: Int32
     cu_seqlens: Int32
+    token_type_ids: Int32 | None = None
 
     def __post_init__(self) -> None:
-        for name, array in (("input_ids", self.input_ids), ("cu_seqlens", self.cu_seqlens)):
+        types = self.input_ids if self.token_type_ids is None else self.token_type_ids
+        for name, array in (("input_ids", self.input_ids), ("cu_seqlens", self.cu_seqlens), ("token_type_ids", types)):
             if not (isinstance(array, np.ndarray) and array.dtype == np.int32 and array.ndim == 1):
                 raise UsageError(
                     f"{name} is no int32 array of one dimension. Make the batch with PackedBatch.pack(texts)"
                 )
         ends, total = self.cu_seqlens, len(self.input_ids)
+        if len(types) != total:
+            raise UsageError(f"token_type_ids has {len(types)} numbers for {total} tokens. Give one a token, or none")
         if not (len(ends) and ends[0] == 0 and ends[-1] == total and (np.diff(ends) >= 0).all()):
             raise UsageError(
                 f"cu_seqlens does not rise from 0 to the {total} tokens. Make the batch with PackedBatch.pack"
@@ -48,6 +53,10 @@ class PackedBatch:
         ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
         return cls(np.concatenate([np.empty(0, np.int32), *rows]), ends)
 
+    def types_or_zeros(self) -> Int32:
+        """`token_type_ids`, zeros where there are none: int32 [total_tokens]."""
+        return np.zeros(len(self.input_ids), np.int32) if self.token_type_ids is None else self.token_type_ids
+
     def __len__(self) -> int:
         return len(self.cu_seqlens) - 1
 
@@ -58,8 +67,16 @@ class PackedBatch:
 
     def take(self, rows: Rows) -> "PackedBatch":
         """These texts, in this order."""
+        places = self.places(rows)
+        ends = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(self.lengths[rows], out=ends[1:])
+        types = self.token_type_ids
+        return PackedBatch(self.input_ids[places], ends, None if types is None else types[places])
+
+    def places(self, rows: Rows) -> Rows:
+        """Where the tokens of these texts are, in this order."""
         starts = self.cu_seqlens
-        return PackedBatch.pack(self.input_ids[starts[row] : starts[row + 1]] for row in rows)
+        return np.concatenate([np.empty(0, np.intp), *(np.arange(starts[row], starts[row + 1]) for row in rows)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from strizh.runtime.errors import BundleError
 MANIFEST = "strizh.json"
 TOKENIZER = "tokenizer.json"
 FORMAT_VERSION = 1
+SCORE_ACTIVATIONS = ("identity", "sigmoid", "softmax")  # from a classifier's logits to its scores
 _OLDEST_FORMAT = 1
 _MAX_MANIFEST_BYTES = 64 << 20  # a million times what a manifest needs would only be an attack on memory
 
@@ -68,6 +69,7 @@ class Manifest:
     prompts: dict[str, str]
     default_prompt_name: str | None
     labels: tuple[str, ...]
+    activation: str = "identity"  # what turns a classifier's logits into scores
     variants: dict[str, Variant]
     files: dict[str, File]
     parity: dict[str, Any] = field(default_factory=dict)  # variant -> figures
@@ -92,6 +94,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
             yield f"{name} is {getattr(manifest, name)}, expected a positive 32-bit number"
     if manifest.default_prompt_name is not None and manifest.default_prompt_name not in manifest.prompts:
         yield f"default_prompt_name {manifest.default_prompt_name!r} is not one of the prompts"
+    if manifest.activation not in SCORE_ACTIVATIONS:
+        yield f"activation is {manifest.activation!r}, expected one of {', '.join(SCORE_ACTIVATIONS)}"
     if TOKENIZER not in manifest.files:
         yield f"files lacks {TOKENIZER}"
     if not manifest.variants:

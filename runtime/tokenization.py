@@ -14,6 +14,7 @@ from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import BundleError, TextError, UsageError
 
 Overflow = Literal["warn", "error", "split"]
+Text = str | tuple[str, str]  # a text, or a pair of them for a classifier
 _CHUNK = 256  # texts tokenized at a time: the Rust objects of a token are 30 times larger than its id
 
 
@@ -40,6 +41,7 @@ class Tokenizer:
         try:
             self._rust = RustTokenizer.from_file(str(path))
             self._special = self._rust.num_special_tokens_to_add(False)
+            self._special_of_pairs = self._rust.num_special_tokens_to_add(True)
             if self._special >= max_length:
                 raise ValueError(f"it adds {self._special} special tokens and max_length is {max_length}")
             side = (self._rust.truncation or {}).get("direction", "right")
@@ -49,47 +51,66 @@ class Tokenizer:
             raise BundleError(f"{path.name} cannot be used: {_line(error)}. Export the bundle again") from None
 
     def tokenize(
-        self, texts: Sequence[str], prompt: str = "", overflow: Overflow = "warn", first: int = 0
+        self, texts: Sequence[Text], prompt: str = "", overflow: Overflow = "warn", first: int = 0, pairs: bool = False
     ) -> Tokenized:
         """Token ids of `prompt + text`, special tokens included, no row above `max_length`.
 
         `overflow`: "warn" keeps the first `max_length` tokens and counts, "split" gives every window of a long text
-        as a row of its own, "error" raises. `TextError` for what is no text, counted from `first`.
+        as a row of its own, "error" raises. `TextError` for what is no text, counted from `first`. With `pairs` a text
+        may be two, which share the limit and are told apart by token types: the longer one is cut first.
         """
         if overflow not in get_args(Overflow):
             raise UsageError(f"overflow is {overflow!r}, expected 'warn', 'error' or 'split'")
         ids: list[list[int]] = []
+        types: list[list[int]] = []
         owner: list[int] = []
         truncated = dropped = 0
         for start in range(0, len(texts), _CHUNK):
-            for index, encoding in enumerate(self._encode(texts[start : start + _CHUNK], first + start, prompt), start):
+            chunk = texts[start : start + _CHUNK]
+            for index, encoding in enumerate(self._encode(chunk, first + start, prompt, pairs), start):
                 windows = encoding.overflowing
                 if windows:
-                    beyond = sum(len(window) - self._special for window in windows)
+                    beyond = self._beyond(texts[index], prompt, encoding)
                     if overflow == "error":
                         self._refuse_long(first + index, len(encoding) + beyond)
+                    if overflow == "split" and not isinstance(texts[index], str):
+                        raise TextError(
+                            first + index, "is a pair, which has no windows. Use overflow='warn' or 'error'"
+                        )
                     truncated += 1
                     dropped += 0 if overflow == "split" else beyond
                 rows = [encoding, *windows] if overflow == "split" else [encoding]
                 ids.extend(row.ids for row in rows)
+                if pairs:
+                    types.extend(row.type_ids for row in rows)
                 owner.extend([index] * len(rows))
         ends = np.zeros(len(ids) + 1, np.int32)
         np.cumsum([len(row) for row in ids], out=ends[1:])
-        packed = np.fromiter(chain.from_iterable(ids), np.int32, count=int(ends[-1]))
-        return Tokenized(PackedBatch(packed, ends), np.array(owner, np.int32), len(texts), truncated, dropped)
+        packed, packed_types = (np.fromiter(chain.from_iterable(rows), np.int32) for rows in (ids, types))
+        batch = PackedBatch(packed, ends, packed_types if pairs else None)
+        return Tokenized(batch, np.array(owner, np.int32), len(texts), truncated, dropped)
 
-    def _encode(self, texts: Sequence[str], start: int, prompt: str) -> list[Any]:
+    def _beyond(self, text: Text, prompt: str, encoding: Any) -> int:
+        """How many tokens of a text, or of both texts of a pair, were cut off its first row."""
+        if isinstance(text, str):
+            return sum(len(window) - self._special for window in encoding.overflowing)
+        # The windows of a pair are combinations; each text by itself has every token once.
+        sides = self._rust.encode_batch_fast([prompt + text[0], text[1]])
+        whole = sum(len(row) - self._special for side in sides for row in (side, *side.overflowing))
+        return whole + self._special_of_pairs - len(encoding)
+
+    def _encode(self, texts: Sequence[Text], start: int, prompt: str, pairs: bool) -> list[Any]:
         for index, text in enumerate(texts, start):
-            if not isinstance(text, str):
-                kind = type(text).__name__
-                raise TextError(index, f"is of type {kind}, expected a string. Decode or convert it first")
+            if not (isinstance(text, str) or (pairs and _is_pair(text))):
+                kind, expected = type(text).__name__, "a string or a pair (tuple) of them" if pairs else "a string"
+                raise TextError(index, f"is of type {kind}, expected {expected}. Decode or convert it first")
         try:
             encodings: list[Any] = self._rust.encode_batch_fast(
-                [prompt + text for text in texts] if prompt else list(texts)
+                [_put_before(prompt, text) for text in texts] if prompt else list(texts)
             )
         except TypeError:  # all that is left for the Rust side to refuse in a string
             for index, text in enumerate(texts, start):
-                if problem := _surrogates(text):
+                if problem := _surrogates(text if isinstance(text, str) else "".join(text)):
                     raise TextError(index, problem) from None
             raise UsageError(f"the prompt {_surrogates(prompt)}") from None
         return encodings
@@ -100,6 +121,14 @@ class Tokenizer:
             f"has {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
             "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it",
         )
+
+
+def _is_pair(text: object) -> bool:
+    return isinstance(text, tuple) and len(text) == 2 and all(isinstance(side, str) for side in text)
+
+
+def _put_before(prompt: str, text: Text) -> Text:
+    return prompt + text if isinstance(text, str) else (prompt + text[0], text[1])
 
 
 def _surrogates(text: str) -> str:

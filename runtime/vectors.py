@@ -1,4 +1,4 @@
-"""What is done to vectors after the graph."""
+"""What is done to vectors and logits after the graph."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,3 +26,21 @@ def mean_of_windows(vectors: Float32, tokens: NDArray[np.int32], owner: NDArray[
         rows = slice(first[text], first[text] + windows[text])
         result[text] = np.average(vectors[rows], axis=0, weights=tokens[rows])
     return result
+
+
+def sigmoid(logits: Float32) -> Float32:
+    """1 / (1 + exp(-x)), elementwise, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)
+
+
+def softmax(logits: Float32) -> Float32:
+    """exp(x) / sum(exp(x)) of each row."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def scores(logits: Float32, activation: str) -> Float32:
+    """A classifier's scores by the name that a manifest gives them: one of `bundle.SCORE_ACTIVATIONS`."""
+    if activation == "identity":
+        return logits
+    return sigmoid(logits) if activation == "sigmoid" else softmax(logits)

@@ -32,7 +32,8 @@ class Emulation:
         return {name: float(np.abs(x.astype(np.float64)).max()) for name, x in halves.items()}
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[np.int32]]:
-        return packed_inputs(batch)
+        types = {"token_type_ids": batch.types_or_zeros()} if "token_type_ids" in self._evaluator.input_names else {}
+        return packed_inputs(batch) | types
 
 
 def _named(model: onnx.ModelProto | Path) -> onnx.ModelProto:

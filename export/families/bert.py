@@ -110,6 +110,11 @@ def add_first_row(table: Array, *rows: Array) -> Array:
     return table
 
 
+def less_first_row(table: Array) -> Array:
+    """What the other rows add to the first, which is folded into another table."""
+    return np.subtract(table, table[:1])
+
+
 def encoder_sources(spec: EncoderSpec) -> dict[str, Source]:
     """Embedding norm and layers under stock BERT names."""
     found = _pair("embeddings.norm", "embeddings.LayerNorm")
@@ -126,8 +131,9 @@ def encoder_sources(spec: EncoderSpec) -> dict[str, Source]:
 
 
 def head_sources() -> dict[str, Source]:
-    """Pooler and classifier under stock BERT names."""
-    return _pair("pooler", "pooler.dense") | _pair("classifier.out", "classifier")
+    """Pooler and classifier under stock BERT names, and the token types that a classifier of pairs reads."""
+    types = {"embeddings.token_type": Source(("embeddings.token_type_embeddings.weight",), less_first_row)}
+    return types | _pair("pooler", "pooler.dense") | _pair("classifier.out", "classifier")
 
 
 def _pair(slot: str, name: str) -> dict[str, Source]:

@@ -1,7 +1,9 @@
-"""Sequence classification heads, as config.json declares them."""
+"""Sequence classification heads, as the checkpoint's files declare them."""
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.spec import Classifier, Pooling
+from strizh.runtime.bundle import SCORE_ACTIVATIONS
+from strizh.runtime.errors import UnsupportedModel
 
 
 def sequence_classifier(
@@ -11,7 +13,14 @@ def sequence_classifier(
     names = checkpoint.config.get("architectures") or ()
     if not any(str(name).endswith("ForSequenceClassification") for name in names):
         return None
-    return Classifier(_labels(checkpoint), pooling, hidden_activation)
+    labels = _labels(checkpoint)
+    return Classifier(
+        labels,
+        pooling,
+        hidden_activation,
+        activation=_activation(checkpoint, len(labels)),
+        token_types=int(checkpoint.config.get("type_vocab_size") or 1),
+    )
 
 
 def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -19,6 +28,29 @@ def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:
     named = checkpoint.config.get("id2label") or {}
     count = stored[0] if stored else int(checkpoint.config.get("num_labels") or len(named) or 2)
     return tuple(str(named.get(str(index), f"LABEL_{index}")) for index in range(count))
+
+
+def _activation(checkpoint: Checkpoint, labels: int) -> str:
+    """From logits to scores: a cross-encoder's own function, then the problem that config.json names.
+
+    Without either, a sigmoid for one label and a softmax over several, as transformers' text classification does.
+    """
+    config = checkpoint.config
+    stored = (
+        checkpoint.modules.activation
+        or (config.get("sentence_transformers") or {}).get("activation_fn")  # sentence-transformers 4 and 5
+        or config.get("sbert_ce_default_activation_function")  # and before
+    )
+    if stored:
+        name = str(stored).rsplit(".", 1)[-1].lower()
+        if name not in SCORE_ACTIVATIONS:
+            raise UnsupportedModel(
+                f"{checkpoint.folder} turns logits into scores by {stored!r}; known: {', '.join(SCORE_ACTIVATIONS)}. "
+                "Remove it from the config and apply it to classify(..., activation='identity')."
+            )
+        return name
+    by_problem = {"regression": "identity", "multi_label_classification": "sigmoid"}
+    return by_problem.get(str(config.get("problem_type")), "sigmoid" if labels == 1 else "softmax")
 
 
 _OUTPUTS = ("classifier.weight", "classifier.out_proj.weight")

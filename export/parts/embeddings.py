@@ -16,14 +16,21 @@ def counted(g: Graph, length: str) -> str:
     return str(g.node("Range", g.constant(0, "int64"), scalar, g.constant(1, "int64")))
 
 
-def embeddings(g: Graph, spec: EncoderSpec) -> str:
-    """[batch, sequence, hidden_size], normalised where the spec says so."""
+def embeddings(g: Graph, spec: EncoderSpec, token_types: bool = False) -> str:
+    """[batch, sequence, hidden_size], normalised where the spec says so; `token_types`: of the graph's input too."""
     with g.scope("embeddings"):
         x = g.node("Gather", g.weight("embeddings.word"), "input_ids", axis=0)
         rows = _position_rows(g, spec)
         if rows:
             x = g.node("Add", x, g.node("Gather", g.weight("embeddings.position"), rows, axis=0))
+        if token_types:
+            x = add_token_types(g, x)
         return norm(g, spec, x, "embeddings.norm") if spec.embedding_norm else str(x)
+
+
+def add_token_types(g: Graph, x: str) -> str:
+    """What each token's type adds to that of the first row, which is folded into another table already."""
+    return str(g.node("Add", x, g.node("Gather", g.weight("embeddings.token_type"), "token_type_ids", axis=0)))
 
 
 def _position_rows(g: Graph, spec: EncoderSpec) -> str | None:

@@ -13,8 +13,9 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 
 from strizh.export.graph import FLOAT, INT32, Graph
+from strizh.export.parts.embeddings import add_token_types
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
-from strizh.export.targets.portable import Head
+from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
 from strizh.kernels import layout
 from strizh.runtime.errors import UnsupportedModel, UsageError
@@ -43,7 +44,7 @@ def build(
     _check(spec)
     _check_names(spec, [*keep_bf16, *smoothing])
     g = _Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
-    hidden = _embeddings(g, spec)
+    hidden = _embeddings(g, spec, takes_token_types(spec, head))
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
             hidden = _layer(g, spec, layer, f"layers.{index}", hidden)
@@ -151,7 +152,7 @@ def _check(spec: EncoderSpec) -> None:
         )
 
 
-def _embeddings(g: _Packer, spec: EncoderSpec) -> str:
+def _embeddings(g: _Packer, spec: EncoderSpec, token_types: bool) -> str:
     absolute = spec.positions in _TABLES
     tables = [g.table("embeddings.word"), *([g.table("embeddings.position")] if absolute else [])]
     rows = g.operator(
@@ -159,6 +160,8 @@ def _embeddings(g: _Packer, spec: EncoderSpec) -> str:
         positions=str(spec.positions) if absolute else "none", position_offset=spec.position_offset,
         pad_token_id=spec.pad_token_id, max_length=0,
     )  # fmt: skip
+    if token_types:
+        rows = add_token_types(g, rows)
     return _norm(g, spec, "embeddings.norm", rows) if spec.embedding_norm else rows
 
 
@@ -247,6 +250,8 @@ def _finish(g: _Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.Mode
         "input_ids": (INT32, ("total_tokens",)),
         "cu_seqlens": (INT32, ("batch_and_one",)),
     }
+    if takes_token_types(spec, head):
+        inputs["token_type_ids"] = (INT32, ("total_tokens",))
     outputs: dict[str, tuple[int, tuple[str | int, ...]]]
     if head == "classifier":
         assert spec.classifier is not None

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT32
+from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, norm, transposed
 from strizh.export.parts.mixed import MixedGraph
@@ -20,7 +21,7 @@ from strizh.export.parts.packed import Texts, pool_packed, position_rows, rotary
 from strizh.export.parts.packed_attention import Rows, attend, head_width, output_bias, widened
 from strizh.export.parts.pooling import logits, sentence_embedding
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
-from strizh.export.targets.portable import Head
+from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
 
 _HALVES = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
@@ -49,7 +50,7 @@ def build(
     texts = Texts(g)
     rows = {rope: Rows(g, *rotary_rows(g, rope, texts)) for rope in spec.ropes}
     scale = _STREAM_SCALE if spec.pre_norm else 1.0
-    hidden = _layers(g, spec, _embeddings(g, spec, texts), rows, scale)
+    hidden = _layers(g, spec, _embeddings(g, spec, texts, takes_token_types(spec, head)), rows, scale)
     return _finish(g, spec, hidden, head, texts)
 
 
@@ -78,12 +79,15 @@ class _CudaGraph(MixedGraph):
         return self.rounded(normed) if self.exact_stream else normed
 
 
-def _embeddings(g: _CudaGraph, spec: EncoderSpec, texts: Texts) -> str:
+def _embeddings(g: _CudaGraph, spec: EncoderSpec, texts: Texts, token_types: bool) -> str:
     """[total_tokens, hidden_size], in the type of the residual stream."""
     with g.scope("embeddings"):
-        tables = [g.to_stream(g.node("Gather", g.weight("embeddings.word"), "input_ids", axis=0))]
+        tables = [g.node("Gather", g.weight("embeddings.word"), "input_ids", axis=0)]
         if rows := position_rows(g, spec, texts):
-            tables.append(g.to_stream(g.node("Gather", g.weight("embeddings.position"), rows, axis=0)))
+            tables.append(g.node("Gather", g.weight("embeddings.position"), rows, axis=0))
+        if token_types:
+            tables[-1] = add_token_types(g, tables[-1])
+        tables = [g.to_stream(table) for table in tables]
         if len(tables) == 2 and spec.embedding_norm:
             return _skip_norm(g, spec, tables[0], tables[1], "embeddings.norm", None)[0]
         x = tables[0] if len(tables) == 1 else str(g.node("Add", *tables))
@@ -178,6 +182,8 @@ def _skip_norm(g: _CudaGraph, spec: EncoderSpec, x: str, skip: str, slot: str, b
 
 def _finish(g: _CudaGraph, spec: EncoderSpec, hidden: str, head: Head, texts: Texts) -> onnx.ModelProto:
     inputs = {name: (INT32, shape) for name, shape in _INPUTS.items()}
+    if takes_token_types(spec, head):
+        inputs["token_type_ids"] = (INT32, ("total_tokens",))
     outputs: dict[str, tuple[int, tuple[str | int, ...]]]
 
     def pool(g: Any, hidden: str, mode: Any) -> str:

@@ -16,7 +16,7 @@ from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.rotary import angles, flat_cache
 from strizh.export.parts.visibility import pair_bias
 from strizh.export.spec import EncoderSpec, Layer, Norm, Rope
-from strizh.export.targets.portable import Head, check, finish
+from strizh.export.targets.portable import Head, check, finish, takes_token_types
 from strizh.export.weights import Array
 
 
@@ -38,7 +38,7 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
         caches={rope: flat_cache(g, angles(g, spec, rope)) for rope in spec.ropes},
         biases={window: pair_bias(g, spec, window) for window in dict.fromkeys(layer.window for layer in spec.layers)},
     )
-    residual = embeddings(g, spec)
+    residual = embeddings(g, spec, takes_token_types(spec, head))
     first, *following = norms_in_order(spec)
     x = norm(g, spec, residual, first) if first else residual
     for index, layer in enumerate(spec.layers):

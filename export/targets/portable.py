@@ -20,6 +20,11 @@ from strizh.runtime.errors import UnsupportedModel
 Head = Literal["embedding", "classifier"]
 
 
+def takes_token_types(spec: EncoderSpec, head: Head) -> bool:
+    """Whether the graph has the input `token_type_ids`: a classifier's, where pairs are told apart by it."""
+    return head == "classifier" and spec.classifier is not None and spec.classifier.token_types > 1
+
+
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
     """The float32 graph: `token_embeddings` and `sentence_embedding`, or `logits` for a classifier."""
     check(spec)
@@ -29,7 +34,7 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
         window: score_bias(g, spec, window, padding) for window in dict.fromkeys(layer.window for layer in spec.layers)
     }
     tables = {rope: angles(g, spec, rope) for rope in spec.ropes}
-    x = embeddings(g, spec)
+    x = embeddings(g, spec, takes_token_types(spec, head))
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
             x = _layer(g, spec, layer, f"layers.{index}", x, biases[layer.window], tables)
@@ -59,6 +64,8 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
         "input_ids": (INT64, batch),
         "attention_mask": (INT64, batch),
     }
+    if takes_token_types(spec, head):
+        inputs["token_type_ids"] = (INT64, batch)
     outputs: dict[str, tuple[int, tuple[str | int, ...]]]
     if head == "classifier":
         assert spec.classifier is not None

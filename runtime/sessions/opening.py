@@ -1,6 +1,6 @@
-"""From a variant of a bundle to an open session: options, the operator library, and the check of inputs and outputs."""
+"""From a variant of a bundle to an open session: options, the operator library, the check of the providers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,8 @@ from strizh.runtime.sessions.session import Session, one_line
 PACKED_TARGETS = ("cpu",)
 
 
-def open_session(
-    bundle: Bundle, name: str, file: str, *, output: str, width: int, threads: int, providers: Sequence[str]
-) -> Session:
-    """Open a graph of variant `name` (`file` is its encoder or its classifier) for one `output` of `width` columns.
+def open_session(bundle: Bundle, name: str, file: str, *, threads: int, providers: Sequence[str]) -> Session:
+    """Open a graph of variant `name`; `file` is its encoder or its classifier.
 
     The files are hashed while ONNX Runtime loads them, and nothing is returned before the hashes agree. A second core
     does the hashing, 1 GB/s: 555 MB took 0.3 to 0.6 s on top of 1.2 to 1.8 s, on a busy machine with two of them. Damaged
@@ -40,13 +38,11 @@ def open_session(
             raise
         intact.result()
     _check_providers(session, providers, name)
-    kind = PackedSession if variant.target in PACKED_TARGETS else PaddedSession
-    _check_signature(session, name, kind.inputs, output, width)
-    if kind is PackedSession:
-        return PackedSession(session, threads=threads, variant=name, output=output, width=width)
+    if variant.target in PACKED_TARGETS:
+        return PackedSession(session, threads=threads, variant=name)
     pad = bundle.manifest.spec.get("pad_token_id")
     pad_token_id = pad if isinstance(pad, int) else 0
-    return PaddedSession(session, variant=name, output=output, width=width, pad_token_id=pad_token_id)
+    return PaddedSession(session, variant=name, pad_token_id=pad_token_id)
 
 
 def _create(graph: Path, variant: Variant, name: str, threads: int, providers: Sequence[str]) -> Any:
@@ -94,17 +90,4 @@ def _check_providers(session: Any, providers: Sequence[str], name: str) -> None:
         raise DeviceError(
             f"{name}: ONNX Runtime could not start {', '.join(missing)} and fell back to "
             f"{', '.join(session.get_providers())}. See `strizh doctor`"
-        )
-
-
-def _check_signature(session: Any, name: str, inputs: Mapping[str, str], output: str, width: int) -> None:
-    found = {node.name: node.type for node in session.get_inputs()}
-    outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
-    if found != dict(inputs):
-        raise BundleError(f"variant {name} takes {found}, expected {dict(inputs)}. Export the bundle again")
-    kind, shape = outputs.get(output, ("", []))
-    if kind != "tensor(float)" or len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != width):
-        raise BundleError(
-            f"variant {name} gives {sorted(outputs)}, expected {output} as float32 [batch, {width}], "
-            f"found {kind or 'none'} {shape}. Export the bundle again"
         )

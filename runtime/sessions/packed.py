@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from strizh import kernels
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
+from strizh.runtime.vectors import Float32
 
 
 class PackedSession(Session):
@@ -17,6 +18,8 @@ class PackedSession(Session):
 
     padded = False
     inputs = MappingProxyType({"input_ids": "tensor(int32)", "cu_seqlens": "tensor(int32)"})
+    token_types = ("token_type_ids", "tensor(int32)")
+    token_axes = ("total_tokens",)
 
     def __init__(self, session: onnxruntime.InferenceSession, *, threads: int, **names: Any) -> None:
         super().__init__(session, **names)
@@ -25,4 +28,12 @@ class PackedSession(Session):
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         kernels.set_threads(self._threads)  # the operators' team is one for the process
         arrays = {"input_ids": batch.input_ids, "cu_seqlens": batch.cu_seqlens}
+        if self._typed:
+            arrays["token_type_ids"] = batch.types_or_zeros()
         return {name: np.ascontiguousarray(array, np.int32) for name, array in arrays.items()}
+
+    def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
+        return (len(batch.input_ids),)
+
+    def _pack(self, rows: Float32, batch: PackedBatch) -> Float32:
+        return rows

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.sessions.session import Session
+from strizh.runtime.vectors import Float32
 
 # ONNX Runtime's CPU kernels are as quick a token on 1,000 as on 8,000 of them (texts of 16 to 512 tokens, within the
 # noise of 10 %), while padding and memory grow with the batch.
@@ -20,23 +21,39 @@ class PaddedSession(Session):
 
     padded = True
     inputs = MappingProxyType({"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"})
+    token_types = ("token_type_ids", "tensor(int64)")
+    token_axes = ("batch", "sequence")
 
     def __init__(self, session: onnxruntime.InferenceSession, *, pad_token_id: int, **names: Any) -> None:
         super().__init__(session, **names)
         self.enough = ENOUGH_ON_CPU if session.get_providers() == ["CPUExecutionProvider"] else None
         self._pad_token_id = pad_token_id
-        self._buffers = np.empty((2, 0), np.int64)
+        self._buffers = np.empty((3 if self._typed else 2, 0), np.int64)
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
-        """`input_ids` and `attention_mask`, int64 [batch, longest]."""
-        lengths = batch.lengths
-        shape = (len(batch), int(lengths.max()))
+        """`input_ids`, `attention_mask` and, where the graph takes them, `token_type_ids`, int64 [batch, longest]."""
+        shape = self._token_shape(batch)
         size = shape[0] * shape[1]
         if self._buffers.shape[1] < size:
-            self._buffers = np.empty((2, size), np.int64)
-        input_ids, attention_mask = (buffer[:size].reshape(shape) for buffer in self._buffers)
-        real = np.arange(shape[1]) < lengths[:, None]
+            self._buffers = np.empty((len(self._buffers), size), np.int64)
+        input_ids, attention_mask, *token_types = (buffer[:size].reshape(shape) for buffer in self._buffers)
+        real = _real(batch, shape)
         attention_mask[:] = real
         input_ids.fill(self._pad_token_id)
         input_ids[real] = batch.input_ids
-        return {"input_ids": input_ids, "attention_mask": attention_mask}
+        for types in token_types:
+            types.fill(0)
+            types[real] = batch.types_or_zeros()
+        arrays = (input_ids, attention_mask, *token_types)
+        return dict(zip(("input_ids", "attention_mask", "token_type_ids"), arrays, strict=False))
+
+    def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
+        return len(batch), int(batch.lengths.max())
+
+    def _pack(self, rows: Float32, batch: PackedBatch) -> Float32:
+        return np.asarray(rows[_real(batch, rows.shape)])
+
+
+def _real(batch: PackedBatch, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which places of the padded batch hold a token, bool [batch, longest]."""
+    return np.asarray(np.arange(shape[1]) < batch.lengths[:, None])

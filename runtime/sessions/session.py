@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,17 @@ from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.vectors import Float32
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a graph: float32, of `width` columns, with a row for every text or for every token."""
+
+    name: str
+    width: int
+    per_token: bool = False
+
+
 class Session:
-    """Binds arrays to the graph's inputs and its one wanted output, so that a run copies nothing on a CPU.
+    """Binds arrays to the graph's inputs and the one output that is wanted, so that a run copies little on a CPU.
 
     Thread-safe: runs take turns, so that one batch at a time is in memory. The subclasses say what a batch looks like
     to their graphs.
@@ -22,33 +32,53 @@ class Session:
 
     padded: ClassVar[bool]  # whether padding counts against the budget
     inputs: ClassVar[Mapping[str, str]]  # names and ONNX Runtime types
+    token_types: ClassVar[tuple[str, str]]  # the input that a classifier of pairs has besides
+    token_axes: ClassVar[tuple[str, ...]]  # the leading axes of an output with a row for every token
     enough: int | None = None  # tokens above which a batch is no quicker a token
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, variant: str, output: str, width: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, *, variant: str) -> None:
         self._session = session
         self._variant = variant
-        self._output = output
-        self._width = width
+        self._typed = self._check_inputs()
+        self._checked: set[Output] = set()
         self._lock = threading.Lock()
         self._give_back = onnxruntime.RunOptions()
         self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
-    def run(self, batch: PackedBatch, *, give_back: bool = False) -> Float32:
-        """Output of the graph: float32 [batch, width]. Every text has at least one token.
+    def check_output(self, output: Output) -> None:
+        """`BundleError` unless the graph has this output, in this shape."""
+        if output in self._checked:
+            return
+        outputs = {node.name: (node.type, node.shape) for node in self._session.get_outputs()}
+        kind, shape = outputs.get(output.name, ("", []))
+        expected = [*self.token_axes, output.width] if output.per_token else ["batch", output.width]
+        fits = len(shape) == len(expected) and (not isinstance(shape[-1], int) or shape[-1] == output.width)
+        if kind != "tensor(float)" or not fits:
+            raise BundleError(
+                f"variant {self._variant} gives {sorted(outputs)}, expected {output.name} as float32 "
+                f"[{', '.join(map(str, expected))}], found {kind or 'none'} {shape}. Export the bundle again"
+            )
+        self._checked.add(output)
 
-        `give_back` returns the memory of this and earlier runs to the system. `BundleError` or `DeviceError` if
-        the graph fails, or gives numbers that are not finite.
+    def run(self, batch: PackedBatch, output: Output, *, give_back: bool = False) -> Float32:
+        """One output of the graph: float32 [batch, width], or [total_tokens, width] where it has a row a token.
+
+        Every text has at least one token. `give_back` returns the memory of this and earlier runs to the system.
+        `BundleError` or `DeviceError` if the graph fails, or gives numbers that are not finite.
         """
-        result = np.empty((len(batch), self._width), np.float32)
+        rows = self._token_shape(batch) if output.per_token else (len(batch),)
+        result = np.empty((*rows, output.width), np.float32)
         with self._lock:
             binding = self._session.io_binding()
             try:
                 for name, array in self._feed(batch).items():
                     binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-                binding.bind_output(self._output, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+                binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
                 self._session.run_with_iobinding(binding, self._give_back if give_back else None)
             except Exception as error:  # ONNX Runtime's classes have no base of their own
                 raise self._translate(error, batch) from None
+        if output.per_token:
+            result = self._pack(result, batch)
         if not np.isfinite(result).all():
             raise BundleError(
                 f"{self._variant} gave numbers that are not finite for {len(batch)} texts. "
@@ -59,6 +89,25 @@ class Session:
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         """The graph's inputs for this batch; valid until the next call."""
         raise NotImplementedError
+
+    def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
+        """The leading axes of an output that has a row for every token."""
+        raise NotImplementedError
+
+    def _pack(self, rows: Float32, batch: PackedBatch) -> Float32:
+        """Rows of such an output without padding: [total_tokens, width]."""
+        raise NotImplementedError
+
+    def _check_inputs(self) -> bool:
+        """Whether the graph takes token types; `BundleError` if it takes anything else than it should."""
+        found = {node.name: node.type for node in self._session.get_inputs()}
+        name, kind = self.token_types
+        typed = found.pop(name, None)
+        if found != dict(self.inputs) or typed not in (None, kind):
+            raise BundleError(
+                f"variant {self._variant} takes {found}, expected {dict(self.inputs)}. Export the bundle again"
+            )
+        return typed is not None
 
     def _translate(self, error: Exception, batch: PackedBatch) -> Exception:
         size, line = f"{len(batch)} texts of {len(batch.input_ids)} tokens", one_line(error)

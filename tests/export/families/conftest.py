@@ -76,6 +76,12 @@ def shake(model: PreTrainedModel) -> None:
             parameter.normal_(1.0 if is_norm else 0.0, spread)
 
 
+@pytest.fixture(name="shake")
+def shaking() -> Callable[[PreTrainedModel], None]:
+    """`shake(model)`, for tests that publish by themselves."""
+    return shake
+
+
 @pytest.fixture
 def publish(tmp_path: Path, add_modules: Callable[..., None]) -> Callable[..., Path]:
     """`publish(model, tokenizer, pooling=..., prompts=..., default=..., dense=...)`: a folder such as authors upload."""
