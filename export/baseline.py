@@ -24,8 +24,9 @@ Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
 def of_checkpoint(source: str, manifest: Manifest) -> tuple[str, Baseline]:
     """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`."""
     checkpoint = read_checkpoint(resolve(source))
-    options = Options.of(manifest)
-    return pytorch(checkpoint, plan(checkpoint, describe(checkpoint), options), options)
+    described = describe(checkpoint)
+    options = Options.of(manifest, described)
+    return pytorch(checkpoint, plan(checkpoint, described, options), options)
 
 
 def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> tuple[str, Baseline]:

@@ -1,5 +1,6 @@
 """A checkpoint as its authors published it: a folder, read but never executed."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 from strizh.export.modules import Modules, read_json, read_modules
 from strizh.export.tensors import TensorStore, open_tensors
 from strizh.export.tokenizer import TokenizerFacts, read_tokenizer
-from strizh.runtime.errors import CheckpointError
+from strizh.runtime.errors import CheckpointError, UsageError
 
 # Saves of `XxxForMaskedLM` and the like put the encoder under its model's name.
-_PREFIXES = ("bert.", "roberta.", "deberta.", "model.", "new.")
+_PREFIXES = ("bert.", "roberta.", "deberta.", "model.", "new.", "gte.", "nomic_bert.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class Checkpoint:
     names: dict[str, str]
     tokenizer: TokenizerFacts
     modules: Modules
+    task: str | None = None  # whose adapter is merged into the weights
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that the checkpoint has adapters for."""
+        return tuple(self.config.get("lora_adaptations") or ())
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor by its name without prefix."""
@@ -38,8 +45,11 @@ class Checkpoint:
         return self.config[key]
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint folder. Raises `CheckpointError` where something is missing or damaged."""
+def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
+    """Read a checkpoint folder, for one of its tasks where it has adapters; the task's prompt is then the default one.
+
+    Raises `CheckpointError` where something is missing or damaged, `UsageError` for a task that it does not have.
+    """
     if not folder.is_dir():
         raise CheckpointError(
             f"{folder} is not a folder. Expected a checkpoint with config.json and model.safetensors."
@@ -47,13 +57,24 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     modules = read_modules(folder)
     config = read_json(modules.encoder / "config.json", dict)
     tensors = open_tensors(modules.encoder)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         folder=folder,
         config=config,
         tensors=tensors,
         names=_plain_names(tensors),
         tokenizer=read_tokenizer(modules.encoder, modules.lower_case),
         modules=modules,
+        task=task,
+    )
+    if task is None:
+        return checkpoint
+    if task not in checkpoint.tasks:
+        has = f"it has {', '.join(checkpoint.tasks)}" if checkpoint.tasks else "it has no adapters, so leave --task out"
+        raise UsageError(f"{folder} has no adapter for task {task!r}; {has}.")
+    prompts = modules.prompts or dict(config.get("task_instructions") or {})
+    default = task if task in prompts else modules.default_prompt_name
+    return dataclasses.replace(
+        checkpoint, modules=dataclasses.replace(modules, prompts=prompts, default_prompt_name=default)
     )
 
 

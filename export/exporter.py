@@ -56,6 +56,7 @@ def export_model(
     pooling: str | None = None,
     normalize: bool | None = None,
     max_length: int | None = None,
+    task: str | None = None,
     verify: bool = True,
     force: bool = False,
     method: str = "build",
@@ -66,10 +67,11 @@ def export_model(
 
     `rope_scaling`: "none", "linear:F" or "dynamic:F". `ntk_length`: whose length dynamic scaling looks at, "text" or,
     as the published RoPEBert module does, "batch". `pooling`: a sentence-transformers mode or "first_token_transform".
-    None means the checkpoint's own. `verify` compares every variant with the model before the bundle appears;
-    `force` replaces a bundle, and keeps one that misses its promise. `method`: "build" writes the graphs from the
-    family's description; "trace" lets PyTorch trace the model, for encoders without a family, portable-fp32 only.
-    `quantizing` says how variants below float32 are made. `step` is told what is being done.
+    None means the checkpoint's own. `task`: whose adapter to merge, for checkpoints that have some. `verify` compares
+    every variant with the model before the bundle appears; `force` replaces a bundle, and keeps one that misses its
+    promise. `method`: "build" writes the graphs from the family's description; "trace" lets PyTorch trace the model, for
+    encoders without a family, portable-fp32 only. `quantizing` says how variants below float32 are made. `step` is told
+    what is being done.
 
     Raises `CheckpointError`, `UnsupportedModel`, `UsageError` or `ParityError`; then nothing is left behind.
     """
@@ -80,7 +82,7 @@ def export_model(
     )
     with staging(Path(output), force) as folder:
         step("reading the checkpoint")
-        checkpoint = read_checkpoint(resolve(str(source)))
+        checkpoint = read_checkpoint(resolve(str(source)), task)
         make = {"build": _build, "trace": _trace}.get(method)
         if make is None:
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")

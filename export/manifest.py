@@ -20,6 +20,10 @@ def describe_bundle(
     """The manifest of what lies in `folder`, without parity."""
     spec = planned.spec
     notes = [*planned.warnings]
+    if checkpoint.task:
+        notes.append(f"the adapter of task {checkpoint.task!r} is merged; another task needs a bundle of its own")
+    elif checkpoint.tasks:
+        notes.append(f"no adapter is merged, the weights are the general ones; --task has {', '.join(checkpoint.tasks)}")
     if unused:
         notes.append(f"tensors of the checkpoint that sentence vectors do not need: {_shortened(unused)}")
     return Manifest(

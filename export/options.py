@@ -29,13 +29,15 @@ class Options:
     max_length: int | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "Options":
-        """What a bundle was exported with, so that its checkpoint can be planned again."""
+    def of(cls, manifest: Manifest, described: EncoderSpec) -> "Options":
+        """What a bundle was exported with beyond its checkpoint's description, so that it can be planned again."""
         layers = manifest.spec["layers"]
-        rope = layers[0]["rope"] if layers else None
-        factor = "" if not rope or rope["scaling"] == Scaling.NONE else f":{rope['factor']}"
+        rope, own = layers[0]["rope"] if layers else None, described.layers[0].rope if described.layers else None
+        rescaled = None
+        if rope and own and (rope["scaling"], rope["factor"]) != (own.scaling, own.factor):
+            rescaled = rope["scaling"] + ("" if rope["scaling"] == Scaling.NONE else f":{rope['factor']}")
         return cls(
-            rope_scaling=rope and rope["scaling"] + factor,
+            rope_scaling=rescaled,
             ntk_length=manifest.spec["ntk_length"],
             pooling=manifest.pooling,
             normalize=manifest.normalize,

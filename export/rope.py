@@ -57,5 +57,6 @@ def rescale(spec: EncoderSpec, scaling: Scaling, factor: float) -> EncoderSpec:
 
 def reach(spec: EncoderSpec) -> float:
     """Longest text in tokens that the positions were made for, scaling counted."""
-    factors = [layer.rope.factor for layer in spec.layers if layer.rope]
+    # NTK's fixed form is how the model was trained, so that it stretches nothing.
+    factors = [rope.factor for rope in spec.ropes if rope.scaling is not Scaling.NTK]
     return spec.max_positions * max(factors, default=1.0)

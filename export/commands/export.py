@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, help="unit vectors; default the modules'")
     parser.add_argument("--max-length", type=int, help="longest text in tokens, special tokens included")
+    parser.add_argument("--task", help="merge this task's adapter into the weights (jina-embeddings-v3)")
     parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction, default=True, help="check parity before writing"
     )
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.output,
             variants=variants,
             rope_scaling=arguments.rope_scaling,
+            task=arguments.task,
             ntk_length=arguments.ntk_length,
             pooling=arguments.pooling,
             normalize=arguments.normalize,

@@ -3,7 +3,19 @@
 from typing import Protocol
 
 from strizh.export.checkpoint import Checkpoint
-from strizh.export.families import bert, deberta, modernbert, ropebert, t5, xlm_roberta
+from strizh.export.families import (
+    bert,
+    deberta,
+    eurobert,
+    gte,
+    jina,
+    modernbert,
+    nomic_bert,
+    qwen3,
+    ropebert,
+    t5,
+    xlm_roberta,
+)
 from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Source
 from strizh.runtime.errors import UnsupportedModel
@@ -31,7 +43,7 @@ class Family(Protocol):
 
 
 # The first that matches describes the checkpoint. RoPEBert comes first: it calls itself "bert" too.
-FAMILIES: tuple[Family, ...] = (ropebert, bert, xlm_roberta, deberta, t5, modernbert)
+FAMILIES: tuple[Family, ...] = (ropebert, bert, xlm_roberta, deberta, t5, modernbert, nomic_bert, gte, eurobert, qwen3, jina)
 
 
 def find_family(checkpoint: Checkpoint) -> Family:

@@ -117,24 +117,25 @@ def less_first_row(table: Array) -> Array:
 
 def encoder_sources(spec: EncoderSpec) -> dict[str, Source]:
     """Embedding norm and layers under stock BERT names."""
-    found = _pair("embeddings.norm", "embeddings.LayerNorm")
+    found = pair("embeddings.norm", "embeddings.LayerNorm")
     for index in range(len(spec.layers)):
         slot, name = f"layers.{index}", f"encoder.layer.{index}"
         for short, full in (("q", "query"), ("k", "key"), ("v", "value")):
-            found |= _pair(f"{slot}.attention.{short}", f"{name}.attention.self.{full}")
-        found |= _pair(f"{slot}.attention.o", f"{name}.attention.output.dense")
-        found |= _pair(f"{slot}.attention.norm", f"{name}.attention.output.LayerNorm")
-        found |= _pair(f"{slot}.mlp.up", f"{name}.intermediate.dense")
-        found |= _pair(f"{slot}.mlp.down", f"{name}.output.dense")
-        found |= _pair(f"{slot}.mlp.norm", f"{name}.output.LayerNorm")
+            found |= pair(f"{slot}.attention.{short}", f"{name}.attention.self.{full}")
+        found |= pair(f"{slot}.attention.o", f"{name}.attention.output.dense")
+        found |= pair(f"{slot}.attention.norm", f"{name}.attention.output.LayerNorm")
+        found |= pair(f"{slot}.mlp.up", f"{name}.intermediate.dense")
+        found |= pair(f"{slot}.mlp.down", f"{name}.output.dense")
+        found |= pair(f"{slot}.mlp.norm", f"{name}.output.LayerNorm")
     return found
 
 
 def head_sources() -> dict[str, Source]:
     """Pooler and classifier under stock BERT names, and the token types that a classifier of pairs reads."""
     types = {"embeddings.token_type": Source(("embeddings.token_type_embeddings.weight",), less_first_row)}
-    return types | _pair("pooler", "pooler.dense") | _pair("classifier.out", "classifier")
+    return types | pair("pooler", "pooler.dense") | pair("classifier.out", "classifier")
 
 
-def _pair(slot: str, name: str) -> dict[str, Source]:
+def pair(slot: str, name: str) -> dict[str, Source]:
+    """Weight and bias of a linear layer or a norm."""
     return {f"{slot}.{part}": Source((f"{name}.{part}",)) for part in ("weight", "bias")}

@@ -26,9 +26,14 @@ def norm(g: Graph, spec: EncoderSpec, x: str, slot: str) -> str:
     if spec.norm is Norm.LAYER:
         bias = [g.weight(f"{slot}.bias")] if spec.norm_bias else []
         return str(g.node("LayerNormalization", x, weight, *bias, axis=-1, epsilon=spec.norm_eps))
+    return rms_norm(g, x, weight, spec.norm_eps)
+
+
+def rms_norm(g: Graph, x: str, weight: str, eps: float) -> str:
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis."""
     with g.scope("rms_norm"):  # the form that ONNX Runtime fuses into one kernel
         square = g.node("ReduceMean", g.node("Pow", x, g.constant(2.0)), axes=[-1], keepdims=1)
-        root = g.node("Sqrt", g.node("Add", square, g.constant(spec.norm_eps)))
+        root = g.node("Sqrt", g.node("Add", square, g.constant(eps)))
         return str(g.node("Mul", g.node("Div", x, root), weight))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from strizh.export.graph import INT32, Graph
-from strizh.export.parts.attention import query_key_value
+from strizh.export.parts.attention import heads, query_key_value, repeat_heads
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, linear, norm, transposed
@@ -16,7 +16,7 @@ from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.rotary import angles, flat_cache
 from strizh.export.parts.visibility import pair_bias
 from strizh.export.spec import EncoderSpec, Layer, Norm, Rope
-from strizh.export.targets.portable import Head, check, finish, takes_token_types
+from strizh.export.targets.portable import Head, finish, takes_token_types
 from strizh.export.weights import Array
 
 
@@ -31,7 +31,6 @@ class _Shared:
 
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
     """The float32 graph with fused nodes; same inputs and outputs as `portable`."""
-    check(spec)
     g = Graph(spec.family, weights)
     shared = _Shared(
         mask=g.node("Cast", "attention_mask", to=INT32),
@@ -72,8 +71,16 @@ def fused_counts(model: onnx.ModelProto) -> dict[str, int]:
 
 def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, shared: _Shared) -> str:
     q, k, v = query_key_value(g, spec, slot, x)
+    if spec.head_norm:
+        q, k, v = (_flat(g, side) for side in heads(g, spec, slot, (q, k, v)))
     if layer.rope:
-        q, k = (_rotate(g, spec, layer.rope, side, shared.caches[layer.rope]) for side in (q, k))
+        counts = (spec.num_heads, spec.num_kv_heads)
+        cache = shared.caches[layer.rope]
+        q, k = (_rotate(g, spec, layer.rope, side, cache, count) for side, count in zip((q, k), counts, strict=True))
+    if spec.num_kv_heads < spec.num_heads:
+        shape = g.constant([0, 0, spec.num_kv_heads, spec.head_size], "int64")
+        k, v = (repeat_heads(g, spec, g.node("Reshape", side, shape), axis=2) for side in (k, v))
+        k, v = (_flat(g, side) for side in (k, v))
     bias = shared.biases[layer.window]
     mixed = g.node(
         "MultiHeadAttention", q, k, v, "", shared.mask, *([bias] if bias else []),
@@ -82,12 +89,17 @@ def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, sha
     return str(mixed)
 
 
-def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, str, str]) -> str:
+def _flat(g: Graph, x: str) -> str:
+    """Heads side by side, [batch, sequence, heads * head_size]."""
+    return str(g.node("Reshape", x, g.constant([0, 0, -1], "int64")))
+
+
+def _rotate(g: Graph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, str, str], num_heads: int) -> str:
     cos, sin, position_ids = cache
     part: dict[str, Any] = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
     rotated = g.node(
         "RotaryEmbedding", x, position_ids, cos, sin,
-        domain=MICROSOFT, interleaved=0, num_heads=spec.num_heads, **part,
+        domain=MICROSOFT, interleaved=0, num_heads=num_heads, **part,
     )  # fmt: skip
     return str(rotated)
 

@@ -6,7 +6,7 @@ from typing import Literal
 import onnx
 
 from strizh.export.graph import FLOAT, INT64, Graph
-from strizh.export.parts.attention import query_key_value
+from strizh.export.parts.attention import heads, query_key_value, repeat_heads
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.mlp import gate_and_up
@@ -15,7 +15,6 @@ from strizh.export.parts.rotary import Angles, angles, rotate
 from strizh.export.parts.visibility import padding_bias, score_bias
 from strizh.export.spec import EncoderSpec, Layer, Rope
 from strizh.export.weights import Array
-from strizh.runtime.errors import UnsupportedModel
 
 Head = Literal["embedding", "classifier"]
 
@@ -27,7 +26,6 @@ def takes_token_types(spec: EncoderSpec, head: Head) -> bool:
 
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
     """The float32 graph: `token_embeddings` and `sentence_embedding`, or `logits` for a classifier."""
-    check(spec)
     g = Graph(spec.family, weights)
     padding = padding_bias(g)
     biases = {
@@ -39,22 +37,6 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
         with g.scope(f"layers.{index}"):
             x = _layer(g, spec, layer, f"layers.{index}", x, biases[layer.window], tables)
     return finish(g, spec, norm(g, spec, x, "final_norm") if spec.final_norm else x, head)
-
-
-def check(spec: EncoderSpec) -> None:
-    """Refuse what no family of the padded targets has yet, rather than write a wrong graph."""
-    unknown = [
-        name
-        for name, found in (
-            ("grouped key heads", spec.num_heads != spec.num_kv_heads),
-            ("per-head norms", spec.head_norm),
-        )
-        if found
-    ]
-    if unknown:
-        raise UnsupportedModel(
-            f"family {spec.family!r} has {', '.join(unknown)}, which the padded graphs do not write yet."
-        )
 
 
 def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
@@ -91,6 +73,7 @@ def _layer(
         q, k, v = _heads(g, spec, at, x)
         if layer.rope:
             q, k = (rotate(g, side, tables[layer.rope], layer.rope, spec.head_size) for side in (q, k))
+        k, v = (repeat_heads(g, spec, side, axis=1) for side in (k, v))
         if spec.attention_scale != 1:
             q = g.node("Mul", q, g.constant(spec.attention_scale))
         scores = g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2]))
@@ -113,7 +96,6 @@ def _layer(
 
 
 def _heads(g: Graph, spec: EncoderSpec, slot: str, x: str) -> list[str]:
-    """q, k, v as [batch, heads, sequence, head_size]."""
-    sides = query_key_value(g, spec, slot, x)
-    shape = g.constant([0, 0, spec.num_heads, spec.head_size], "int64")
-    return [g.node("Transpose", g.node("Reshape", side, shape), perm=[0, 2, 1, 3]) for side in sides]
+    """q, k, v as [batch, own heads, sequence, head_size]."""
+    sides = heads(g, spec, slot, query_key_value(g, spec, slot, x))
+    return [g.node("Transpose", side, perm=[0, 2, 1, 3]) for side in sides]

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers import ModernBertConfig, ModernBertForMaskedLM, ModernBertModel
 
+import strizh
 from strizh.export import export_model
+from strizh.export.baseline import of_checkpoint
 from strizh.export.checkpoint import read_checkpoint
 from strizh.export.families import find_family
 from strizh.runtime.errors import UnsupportedModel
@@ -89,3 +92,15 @@ def test_an_unknown_rope_is_refused(publish: Publish, tmp_path: Path) -> None:
     respell(folder, rope_parameters={"full_attention": yarn, "sliding_attention": yarn})
     with pytest.raises(UnsupportedModel, match="RoPE scaling 'yarn'; known: default"):
         export_model(folder, tmp_path / "bundle")
+
+
+def test_verify_against_the_checkpoint_leaves_its_own_rope_alone(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(ModernBertModel(ModernBertConfig(**SHAPE)), "byte-level")
+    manifest = export_model(folder, tmp_path / "bundle", variants=["portable-fp32"])
+    against, vectors = of_checkpoint(str(folder), manifest)
+    with strizh.load(tmp_path / "bundle") as encoder:
+        ids = encoder.tokenize(sentence := "Стриж летит над рекой и не спит.").input_ids.tolist()
+        expected = vectors([ids])[0]
+        # Four small layers of float32: a few hundred roundings of 6e-8.
+        np.testing.assert_allclose(encoder.encode(sentence), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+    assert against == "PyTorch float32"

@@ -31,6 +31,11 @@ MODERNBERT = dataclasses.replace(
     BERT, positions=Positions.ROTARY, gated_mlp=True, final_norm=True, **_PLAIN,
     layers=(Layer(Rope(16e4, 8), attention_norm=False), Layer(Rope(1e4, 8), window=3), Layer(Rope(1e4, 8), window=3)),
 )  # fmt: skip
+EUROBERT = dataclasses.replace(
+    BERT, positions=Positions.ROTARY, gated_mlp=True, activation=Activation.SILU, norm=Norm.RMS, embedding_norm=False,
+    final_norm=True, num_heads=4, num_kv_heads=2, head_size=6, **_PLAIN, layers=(Layer(Rope(25e4, 6)),) * 3,
+)  # fmt: skip
+QWEN3 = dataclasses.replace(EUROBERT, head_norm=True, causal=True, pooling=(Pooling.LAST,))
 # name -> the spec and the fused nodes of its three layers
 SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
     "bert": (BERT, {"SkipLayerNormalization": 6, "BiasGelu": 3}),
@@ -44,6 +49,12 @@ SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
         {"SkipSimplifiedLayerNormalization": 6},
     ),
     "modernbert": (MODERNBERT, {"SkipLayerNormalization": 6, "Gelu": 3, "RotaryEmbedding": 6}),
+    "eurobert": (EUROBERT, {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
+    "qwen3": (QWEN3, {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
+    "one key head for all": (
+        dataclasses.replace(BERT, num_kv_heads=1),
+        {"SkipLayerNormalization": 6, "BiasGelu": 3},
+    ),
     "pre-norm with every bias, no final norm": (
         dataclasses.replace(BERT, pre_norm=True, gated_mlp=True, activation=Activation.SILU),
         {"SkipLayerNormalization": 5},

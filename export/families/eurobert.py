@@ -1,0 +1,82 @@
+"""EuroBERT: LLaMA's pre-norm layer with RMSNorm, rotary positions, a gated feed-forward and grouped key heads, seeing both ways.
+
+Source: transformers' EuroBertModel. `llama_fields` and `llama_sources` serve other families of LLaMA's shape too.
+"""
+
+from typing import Any
+
+from strizh.export.checkpoint import Checkpoint
+from strizh.export.families import bert
+from strizh.export.rope import read_rope
+from strizh.export.spec import EncoderSpec, Layer, Norm, Positions
+from strizh.export.weights import Source
+from strizh.runtime.errors import CheckpointError
+
+NAME = "eurobert"
+IGNORED = (r"lm_head\..*", r"dense\..*", r"classifier\..*", r"score\..*")  # of language models and classifiers
+
+
+def matches(checkpoint: Checkpoint) -> bool:
+    return checkpoint.config.get("model_type") == "eurobert"
+
+
+def describe(checkpoint: Checkpoint) -> EncoderSpec:
+    return EncoderSpec(**llama_fields(checkpoint), family=NAME)
+
+
+def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
+    return llama_sources(spec)
+
+
+def llama_fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The fields of a spec that configs of LLaMA's shape spell alike."""
+    config = checkpoint.config
+    hidden, heads = int(checkpoint.require("hidden_size")), int(checkpoint.require("num_attention_heads"))
+    shared = int(config.get("num_key_value_heads") or heads)
+    if heads % shared:
+        raise CheckpointError(
+            f"num_attention_heads {heads} is no multiple of num_key_value_heads {shared} in config.json."
+        )
+    head = int(config.get("head_dim") or hidden // heads)
+    limit = int(checkpoint.require("max_position_embeddings"))
+    attention, mlp = (bool(config.get(f"{part}_bias")) for part in ("attention", "mlp"))
+    return {
+        "vocab_size": int(checkpoint.require("vocab_size")),
+        "hidden_size": hidden,
+        "num_heads": heads,
+        "num_kv_heads": shared,
+        "head_size": head,
+        "intermediate_size": int(checkpoint.require("intermediate_size")),
+        "layers": (Layer(read_rope(config, head, limit)),) * int(checkpoint.require("num_hidden_layers")),
+        "positions": Positions.ROTARY,
+        "max_positions": limit,
+        "position_offset": 0,
+        "pad_token_id": bert.pad_token_id(checkpoint),
+        "activation": bert.activation_named(str(config.get("hidden_act", "silu")), "hidden_act"),
+        "gated_mlp": True,
+        "norm": Norm.RMS,
+        "norm_eps": float(checkpoint.require("rms_norm_eps")),
+        "pre_norm": True,
+        "embedding_norm": False,
+        "final_norm": True,
+        "attention_scale": head**-0.5,
+        "attention_bias": (attention,) * 4,
+        "mlp_bias": (mlp, mlp),
+    }
+
+
+def llama_sources(spec: EncoderSpec) -> dict[str, Source]:
+    """The slots under the names that LLaMA gave them."""
+    names = {"embeddings.word": "embed_tokens.weight", "final_norm.weight": "norm.weight"}
+    for index in range(len(spec.layers)):
+        at = f"layers.{index}"
+        for part in ("weight", "bias"):
+            for side in "qkvo":
+                names[f"{at}.attention.{side}.{part}"] = f"{at}.self_attn.{side}_proj.{part}"
+            for side in ("gate", "up", "down"):
+                names[f"{at}.mlp.{side}.{part}"] = f"{at}.mlp.{side}_proj.{part}"
+        for side in "qk":
+            names[f"{at}.attention.{side}_norm.weight"] = f"{at}.self_attn.{side}_norm.weight"
+        names[f"{at}.attention.norm.weight"] = f"{at}.input_layernorm.weight"
+        names[f"{at}.mlp.norm.weight"] = f"{at}.post_attention_layernorm.weight"
+    return {slot: Source((name,)) for slot, name in names.items()}
