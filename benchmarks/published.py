@@ -42,6 +42,14 @@ def _modernbert(vocabulary: int, *shape: int, local_theta: float = 10000.0) -> d
     return _bert(vocabulary, *shape, max_position_embeddings=8192, pad_token_id=1, rope_parameters=ropes)
 
 
+def _gte(vocabulary: int, rope: Mapping[str, Any]) -> dict[str, Any]:
+    return _bert(
+        vocabulary, *_BASE, max_position_embeddings=8192, type_vocab_size=1, pad_token_id=1, rope_parameters=rope
+    )
+
+
+_EUROBERT: dict[str, Any] = {"rope_parameters": {"rope_type": "default", "rope_theta": 250000.0}}
+_QWEN3: dict[str, Any] = {"rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}}
 _BASE, _LARGE = (768, 12, 12, 3072), (1024, 24, 16, 4096)
 _FRIDA = {
     "vocab_size": 93651,
@@ -103,5 +111,31 @@ PUBLISHED: dict[str, Published] = {
     ),
     "mmBERT-base": Published(
         "ModernBERT", ("jhu-clsp/mmBERT-base",), "modernbert", _modernbert(256000, 768, 22, 12, 1152, local_theta=160000.0)
+    ),
+    "nomic-embed-text": Published(
+        "NomicBERT", ("nomic-ai/nomic-embed-text-v1.5", "nomic-ai/nomic-embed-text-v1"), "nomic_bert",
+        _bert(30528, *_BASE, max_position_embeddings=2048),
+    ),
+    # Its fixed NTK of factor 8 as transformers can be told it: theta * 8, and frequencies less by 8 ** (2 / 64).
+    "gte-multilingual-base": Published(
+        "GTE", ("Alibaba-NLP/gte-multilingual-base",), "gte",
+        _gte(250048, {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 64)}), pooling="cls",
+    ),
+    "snowflake-arctic-embed-m-v2.0": Published(
+        "GTE", ("Snowflake/snowflake-arctic-embed-m-v2.0",), "gte",
+        _gte(250048, {"rope_type": "default", "rope_theta": 160000.0}), pooling="cls",
+    ),
+    "jina-embeddings-v3": Published(
+        "jina-embeddings-v3", ("jinaai/jina-embeddings-v3",), "jina_embeddings_v3",
+        _bert(250002, *_LARGE, max_position_embeddings=8194, type_vocab_size=1, pad_token_id=1),
+    ),
+    "EuroBERT-210m": Published(
+        "EuroBERT", ("EuroBERT/EuroBERT-210m",), "eurobert",
+        _bert(128256, *_BASE, num_key_value_heads=12, max_position_embeddings=8192, **_EUROBERT),
+    ),
+    "Qwen3-Embedding-0.6B": Published(
+        "Qwen3", ("Qwen/Qwen3-Embedding-0.6B",), "qwen3",
+        _bert(151669, 1024, 28, 16, 3072, num_key_value_heads=8, head_dim=128, max_position_embeddings=32768, **_QWEN3),
+        pooling="lasttoken",
     ),
 }  # fmt: skip

@@ -46,6 +46,10 @@ def _randomise(model: Any) -> None:
             spread = 0.1 if is_norm or name.endswith("bias") else parameter.shape[-1] ** -0.5
             if name.endswith("SelfAttention.q.weight"):  # T5 has no scale: its own initialisation has it in here
                 spread *= model.config.d_kv**-0.5
+            if name.endswith(("o_proj.weight", "down_proj.weight")):  # GPT-2's, so that layers refine what they add to
+                spread *= (2 * model.config.num_hidden_layers) ** -0.5
+            if name.endswith("embed_tokens.weight"):
+                spread = 1.0
             parameter.normal_(1.0 if is_norm else 0.0, spread)
 
 

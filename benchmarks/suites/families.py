@@ -18,11 +18,11 @@ from benchmarks.published import PUBLISHED
 from benchmarks.published_checkpoint import write_published
 from benchmarks.suites import Settings, blank
 from benchmarks.summary import Row
-from strizh import kernels
 from strizh.export import export_model
 from strizh.export.baseline import of_checkpoint
 from strizh.export.parity import Figures, compare
 from strizh.export.recipes import RECIPES, find_recipe
+from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import Error
 
@@ -91,13 +91,14 @@ def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) ->
 
 
 def _variants(settings: Settings, result: dict[str, Any]) -> list[str]:
-    """Those asked for that this installation can run."""
+    """Those asked for that this machine can run."""
     asked = [name for name in RECIPES if any(fnmatch(name, pattern) for pattern in settings.engines or ("*",))]
-    missing = [name for name in asked if find_recipe(name).target == "cpu" and not kernels.library_path()]
-    if missing:
-        line = {"model": "every", "contender": ", ".join(missing), "why": "the kernels were not built"}
-        result["absent"] += [] if line in result["absent"] else [line]
-    return [name for name in asked if name not in missing]
+    here = host.probe()
+    obstacles = {name: choose.obstacle(find_recipe(name).target, here) for name in asked}
+    for name, why in obstacles.items():
+        line = {"model": "every", "contender": name, "why": why}
+        result["absent"] += [line] if why and line not in result["absent"] else []
+    return [name for name in asked if not obstacles[name]]
 
 
 def _table(rows: Sequence[Row]) -> str:
