@@ -129,8 +129,8 @@ def _trace(
 
 
 def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:
-    """The tensors of every slot, those of the Dense modules included, and the checkpoint's names that play no part."""
-    encoder = dataclasses.replace(planned.spec, projections=())
+    """The tensors of every slot, those of other files included, and the checkpoint's names that play no part."""
+    encoder = dataclasses.replace(planned.spec, projections=(), sparse=None, multi_vector=0)
     weights, unused = bind(checkpoint, encoder, family.sources(checkpoint, encoder), family.IGNORED)
     return ChainMap(planned.dense, cast(dict[str, Array], weights)), unused
 

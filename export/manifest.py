@@ -39,6 +39,8 @@ def describe_bundle(
         default_prompt_name=checkpoint.modules.default_prompt_name,
         labels=spec.classifier.labels if spec.classifier else (),
         activation=spec.classifier.activation if spec.classifier else "identity",
+        sparse=spec.sparse is not None,
+        multi_vector=spec.multi_vector,
         variants=variants,
         files=files_of(folder),
         warnings=tuple(notes),

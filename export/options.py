@@ -11,6 +11,7 @@ from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling, reach, rescale
 from strizh.export.spec import EncoderSpec, Pooling, Positions, Projection, Scaling
 from strizh.export.tensors import open_tensors
+from strizh.export.token_heads import read_token_heads, with_token_heads
 from strizh.export.weights import Array
 from strizh.runtime.bundle import Manifest
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
@@ -47,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The spec to export, its longest text in tokens, the Dense modules' tensors by slot, and what to warn of."""
+    """The spec to export, its longest text in tokens, tensors of Dense modules and token heads by slot, and warnings."""
 
     spec: EncoderSpec
     max_length: int
@@ -59,6 +60,8 @@ def plan(checkpoint: Checkpoint, described: EncoderSpec, options: Options) -> Pl
     """Modules and options over the family's description. Raises `UsageError` for an option that cannot be."""
     modules = checkpoint.modules
     projections, dense = _projections(checkpoint)
+    heads = read_token_heads(checkpoint.folder, described.hidden_size)
+    described = with_token_heads(described, heads, checkpoint.tokenizer)
     spec = dataclasses.replace(
         described,
         pooling=_pooling(options.pooling) or modules.pooling or described.pooling,
@@ -78,7 +81,7 @@ def plan(checkpoint: Checkpoint, described: EncoderSpec, options: Options) -> Pl
             f"the tokenizer has {checkpoint.tokenizer.vocab_size} tokens (pad {spec.pad_token_id}) and the embedding table "
             f"{spec.vocab_size} rows. Expected a row for every token: the tokenizer belongs to another model."
         )
-    return Plan(spec, limit, dense, warnings)
+    return Plan(spec, limit, dense | heads, warnings)
 
 
 def _pooling(name: str | None) -> tuple[Pooling, ...] | None:

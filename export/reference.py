@@ -1,7 +1,7 @@
 """A spec run in NumPy float64: the definition that a graph is compared with where PyTorch is not at hand."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class Outputs:
     token_embeddings: tuple[NDArray[np.float64], ...]
     sentence_embedding: NDArray[np.float64]
     logits: NDArray[np.float64] | None
+    sparse_weights: tuple[NDArray[np.float64], ...] = ()  # [length, 1] a text
+    colbert_vectors: tuple[NDArray[np.float64], ...] = ()  # [length, dim] a text
 
 
 def run(
@@ -44,7 +46,19 @@ def run(
         tuple(x[rows] for rows in ops.texts(cu_seqlens)),
         _sentences(spec, weights, x, cu_seqlens),
         _logits(spec, weights, x, cu_seqlens) if spec.classifier else None,
+        *(tuple(rows[part] for part in ops.texts(cu_seqlens)) for rows in _token_heads(spec, weights, x, ids)),
     )
+
+
+def _token_heads(spec: EncoderSpec, weights: Mapping[str, Array], x: Any, ids: Any) -> Iterator[NDArray[np.float64]]:
+    """Term weights and vectors of late interaction of all tokens; no columns where the spec has none."""
+    sparse = vectors = np.zeros((len(ids), 0))
+    if spec.sparse is not None:
+        sparse = ops.activate(ops.linear(x, weights["sparse.weight"], weights["sparse.bias"]), "relu")
+        sparse = np.where(np.isin(ids, spec.sparse)[:, None], 0, sparse)
+    if spec.multi_vector:
+        vectors = ops.normalize(ops.linear(x, weights["multi_vector.weight"], weights["multi_vector.bias"]))
+    yield from (sparse, vectors)
 
 
 def _embed(

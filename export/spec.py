@@ -125,6 +125,8 @@ class EncoderSpec:
     projections: tuple[Projection, ...] = ()
     normalize: bool = False
     classifier: Classifier | None = None
+    sparse: tuple[int, ...] | None = None  # bge-m3's term weights: the ids of the tokens that have none
+    multi_vector: int = 0  # width of bge-m3's vectors of late interaction, one a token; 0 without them
 
     @property
     def embedding_dimension(self) -> int:
@@ -168,6 +170,10 @@ class EncoderSpec:
             yield from _linear("pooler", (hidden, hidden), True)
         for index, dense in enumerate(self.projections):
             yield from _linear(f"projections.{index}", (dense.out_features, dense.in_features), dense.bias)
+        if self.sparse is not None:
+            yield from _linear("sparse", (1, hidden), True)
+        if self.multi_vector:
+            yield from _linear("multi_vector", (self.multi_vector, hidden), True)
         if self.classifier:
             if self.classifier.hidden_activation:
                 yield from _linear("classifier.dense", (hidden, hidden), True)

@@ -42,7 +42,7 @@ def open_tensors(folder: Path, stem: str = "model") -> TensorStore:
     for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
         if (folder / name).is_file():
             path = folder / name
-            return _open_torch((path,) if path.suffix == ".bin" else tuple(folder / shard for shard in _shards(path)))
+            return open_torch((path,) if path.suffix == ".bin" else tuple(folder / shard for shard in _shards(path)))
     raise CheckpointError(
         f"{folder} holds no weights: expected {single.name}, {index.name} or pytorch_model.bin. "
         "Download the checkpoint again, with its weights."
@@ -86,7 +86,8 @@ def _open_safetensors(paths: tuple[Path, ...]) -> TensorStore:
     return TensorStore(shapes, read)
 
 
-def _open_torch(paths: tuple[Path, ...]) -> TensorStore:
+def open_torch(paths: tuple[Path, ...]) -> TensorStore:
+    """Tensors that `torch.save` wrote, without running what a pickle may hold; raises `MissingExtra` without torch."""
     try:
         import torch
     except ImportError as error:

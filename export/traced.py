@@ -74,6 +74,8 @@ def write_traced(
     from strizh.export.trace import trace_model
 
     spec = planned.spec
+    if spec.sparse is not None or spec.multi_vector:
+        raise UsageError("sparse and ColBERT heads are not traced. Remove their .pt files, or use --method build.")
     step("tracing")
     model = trace_model(
         checkpoint.modules.encoder,

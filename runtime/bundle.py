@@ -69,6 +69,8 @@ class Manifest:
     prompts: dict[str, str]
     default_prompt_name: str | None
     labels: tuple[str, ...]
+    sparse: bool = False  # whether the graphs give `sparse_weights`
+    multi_vector: int = 0  # columns of their `colbert_vectors`; 0 without
     activation: str = "identity"  # what turns a classifier's logits into scores
     variants: dict[str, Variant]
     files: dict[str, File]

@@ -11,12 +11,13 @@ from strizh.runtime.classifying import Classifying
 from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
+from strizh.runtime.token_outputs import Span, TokenOutputs
 from strizh.runtime.tokenization import Overflow, Text
 from strizh.runtime.tuning import read_tuning
 from strizh.runtime.vectors import Float32, normalize
 
 
-class Encoder(Classifying):
+class Encoder(Classifying, TokenOutputs):
     """A loaded bundle.
 
     Thread-safe: batches of concurrent calls take turns. A forked child opens sessions of its own when it first encodes.
@@ -44,6 +45,7 @@ class Encoder(Classifying):
         normalize_embeddings: bool | None = None,
         truncate_dim: int | None = None,
         overflow: Overflow = "warn",
+        late_chunking: Sequence[Sequence[Span]] | Sequence[Span] | None = None,
         show_progress_bar: bool | None = None,
     ) -> Float32:
         """Vectors of the texts in their order: float32 [n, dim]; of a single string [dim].
@@ -53,11 +55,19 @@ class Encoder(Classifying):
         gives, True scales to length 1. `truncate_dim` keeps the first numbers of each vector, and scales to length 1
         again if the vectors were. `overflow`, for texts above `max_length` tokens: "warn" cuts and warns with the
         count, "error" raises, "split" gives the token-weighted mean over windows, of which the first has the prompt.
+        `late_chunking` asks for vectors of parts of the texts: for each text its spans (first character, one after the
+        last), for a single string its spans. The result has a row for every span, text by text: the mean of the span's
+        tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
         alone = isinstance(texts, str)
         sequence = [texts] if isinstance(texts, str) else as_sequence(texts)
+        if late_chunking is not None:
+            self._check(normalize_embeddings, truncate_dim)
+            spans: Any = [late_chunking] if alone else late_chunking
+            rows = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
+            return normalize(rows) if normalize_embeddings or self.manifest.normalize else rows
         pieces = self.encode_stream(  # refuses wrong options before anything is made
             sequence,
             prompt_name=prompt_name,
@@ -84,13 +94,7 @@ class Encoder(Classifying):
 
         `texts` is read one piece ahead. Nothing is warned of: `Encoded.truncated` counts what was cut.
         """
-        if normalize_embeddings is False and self.manifest.normalize:
-            raise UsageError(
-                "normalize_embeddings=False, but this bundle's graph gives unit vectors. "
-                "Export the checkpoint with --no-normalize for raw ones"
-            )
-        if truncate_dim is not None and not (type(truncate_dim) is int and 1 <= truncate_dim <= self.dimension):
-            raise UsageError(f"truncate_dim is {truncate_dim!r}, expected 1 to {self.dimension}")
+        self._check(normalize_embeddings, truncate_dim)
         text = self._prompt(prompt, prompt_name)
         unit = bool(normalize_embeddings) or self.manifest.normalize
         pipeline = self._pipeline(self._sentence)
@@ -103,6 +107,15 @@ class Encoder(Classifying):
                 yield piece.with_embeddings(normalize(vectors) if again else vectors)
 
         return pieces()
+
+    def _check(self, normalize_embeddings: bool | None, truncate_dim: int | None) -> None:
+        if normalize_embeddings is False and self.manifest.normalize:
+            raise UsageError(
+                "normalize_embeddings=False, but this bundle's graph gives unit vectors. "
+                "Export the checkpoint with --no-normalize for raw ones"
+            )
+        if truncate_dim is not None and not (type(truncate_dim) is int and 1 <= truncate_dim <= self.dimension):
+            raise UsageError(f"truncate_dim is {truncate_dim!r}, expected 1 to {self.dimension}")
 
     def tokenize(
         self,

@@ -176,7 +176,7 @@ class LoadedBundle:
 def as_sequence(texts: Any) -> Sequence[Any]:
     """The texts as a sequence; `UsageError` for what is no iterable of them."""
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise UsageError(f"texts is of type {type(texts).__name__}, expected a string or an iterable of strings")
+        raise UsageError(f"texts is of type {type(texts).__name__}, expected a list or another iterable of strings")
     return texts if isinstance(texts, Sequence) else list(texts)
 
 

@@ -31,6 +31,7 @@ class Tokenized:
     texts: int
     truncated: int
     dropped: int
+    spans: NDArray[np.int32] | None = None  # [total_tokens, 2]: characters of the text, where they were asked for
 
 
 class Tokenizer:
@@ -51,23 +52,31 @@ class Tokenizer:
             raise BundleError(f"{path.name} cannot be used: {_line(error)}. Export the bundle again") from None
 
     def tokenize(
-        self, texts: Sequence[Text], prompt: str = "", overflow: Overflow = "warn", first: int = 0, pairs: bool = False
+        self,
+        texts: Sequence[Text],
+        prompt: str = "",
+        overflow: Overflow = "warn",
+        first: int = 0,
+        pairs: bool = False,
+        spans: bool = False,
     ) -> Tokenized:
         """Token ids of `prompt + text`, special tokens included, no row above `max_length`.
 
         `overflow`: "warn" keeps the first `max_length` tokens and counts, "split" gives every window of a long text
         as a row of its own, "error" raises. `TextError` for what is no text, counted from `first`. With `pairs` a text
-        may be two, which share the limit and are told apart by token types: the longer one is cut first.
+        may be two, which share the limit and are told apart by token types: the longer one is cut first. `spans` asks
+        for the characters of every token.
         """
         if overflow not in get_args(Overflow):
             raise UsageError(f"overflow is {overflow!r}, expected 'warn', 'error' or 'split'")
         ids: list[list[int]] = []
         types: list[list[int]] = []
+        offsets: list[list[tuple[int, int]]] = []
         owner: list[int] = []
         truncated = dropped = 0
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            for index, encoding in enumerate(self._encode(chunk, first + start, prompt, pairs), start):
+            for index, encoding in enumerate(self._encode(chunk, first + start, prompt, pairs, spans), start):
                 windows = encoding.overflowing
                 if windows:
                     beyond = self._beyond(texts[index], prompt, encoding)
@@ -83,12 +92,19 @@ class Tokenizer:
                 ids.extend(row.ids for row in rows)
                 if pairs:
                     types.extend(row.type_ids for row in rows)
+                if spans:
+                    offsets.extend(row.offsets for row in rows)
                 owner.extend([index] * len(rows))
         ends = np.zeros(len(ids) + 1, np.int32)
         np.cumsum([len(row) for row in ids], out=ends[1:])
         packed, packed_types = (np.fromiter(chain.from_iterable(rows), np.int32) for rows in (ids, types))
         batch = PackedBatch(packed, ends, packed_types if pairs else None)
-        return Tokenized(batch, np.array(owner, np.int32), len(texts), truncated, dropped)
+        found = (
+            _without_prompt(np.array([pair for row in offsets for pair in row], np.int32), len(prompt))
+            if spans
+            else None
+        )
+        return Tokenized(batch, np.array(owner, np.int32), len(texts), truncated, dropped, found)
 
     def _beyond(self, text: Text, prompt: str, encoding: Any) -> int:
         """How many tokens of a text, or of both texts of a pair, were cut off its first row."""
@@ -99,15 +115,14 @@ class Tokenizer:
         whole = sum(len(row) - self._special for side in sides for row in (side, *side.overflowing))
         return whole + self._special_of_pairs - len(encoding)
 
-    def _encode(self, texts: Sequence[Text], start: int, prompt: str, pairs: bool) -> list[Any]:
+    def _encode(self, texts: Sequence[Text], start: int, prompt: str, pairs: bool, spans: bool) -> list[Any]:
         for index, text in enumerate(texts, start):
             if not (isinstance(text, str) or (pairs and _is_pair(text))):
                 kind, expected = type(text).__name__, "a string or a pair (tuple) of them" if pairs else "a string"
                 raise TextError(index, f"is of type {kind}, expected {expected}. Decode or convert it first")
         try:
-            encodings: list[Any] = self._rust.encode_batch_fast(
-                [_put_before(prompt, text) for text in texts] if prompt else list(texts)
-            )
+            encode = self._rust.encode_batch if spans else self._rust.encode_batch_fast  # which counts no characters
+            encodings: list[Any] = encode([_put_before(prompt, text) for text in texts] if prompt else list(texts))
         except TypeError:  # all that is left for the Rust side to refuse in a string
             for index, text in enumerate(texts, start):
                 if problem := _surrogates(text if isinstance(text, str) else "".join(text)):
@@ -121,6 +136,13 @@ class Tokenizer:
             f"has {tokens} tokens, the bundle's limit is {self.max_length} (overflow='error'). "
             "Shorten it, or use overflow='split' to pool over windows, or overflow='warn' to cut it",
         )
+
+
+def _without_prompt(offsets: NDArray[np.int32], prompt: int) -> NDArray[np.int32]:
+    """Characters of the text [tokens, 2] from those of prompt and text; tokens of the prompt have none."""
+    spans = np.maximum(offsets.reshape(-1, 2) - np.int32(prompt), 0)
+    spans[offsets.reshape(-1, 2)[:, 1] <= offsets.reshape(-1, 2)[:, 0]] = 0
+    return spans
 
 
 def _is_pair(text: object) -> bool:

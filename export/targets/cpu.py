@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from strizh.export.graph import FLOAT, INT32, Graph
 from strizh.export.parts.embeddings import add_token_types
+from strizh.export.parts.token_heads import token_heads
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
@@ -259,11 +260,13 @@ def _finish(g: _Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.Mode
         outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
     else:
         g.rename(_sentence_embedding(g, spec, hidden), "sentence_embedding")
+        of_tokens = token_heads(g, spec, hidden, "int32", _token_dense, lambda g, x: g.operator("Normalize", x))
         g.rename(hidden, "token_embeddings")
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
         }
+        outputs |= {name: (FLOAT, ("total_tokens", columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})
 
 
@@ -285,6 +288,11 @@ def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
         if head.hidden_activation:
             vector = _dense(g, "classifier.dense", vector, (spec.hidden_size,) * 2, head.hidden_activation)
         return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
+
+
+def _token_dense(g: _Packer, slot: str, x: str, kind: str) -> str:
+    out, into = g.weights[f"{slot}.weight"].shape
+    return _dense(g, slot, x, (into, out), kind)
 
 
 def _pool(g: _Packer, spec: EncoderSpec, hidden: str, mode: Pooling) -> str:

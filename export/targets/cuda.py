@@ -20,6 +20,7 @@ from strizh.export.parts.mixed import MixedGraph
 from strizh.export.parts.packed import Texts, pool_packed, position_rows, rotary_rows, unit
 from strizh.export.parts.packed_attention import Rows, attend, head_width, output_bias, widened
 from strizh.export.parts.pooling import logits, sentence_embedding
+from strizh.export.parts.token_heads import token_heads
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
@@ -196,9 +197,11 @@ def _finish(g: _CudaGraph, spec: EncoderSpec, hidden: str, head: Head, texts: Te
     else:
         vector = sentence_embedding(g, dataclasses.replace(spec, normalize=False), hidden, pool)
         g.rename(unit(g, vector) if spec.normalize else vector, "sentence_embedding")
+        of_tokens = token_heads(g, spec, hidden, "int32")
         g.rename(hidden, "token_embeddings")
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
         }
+        outputs |= {name: (FLOAT, ("total_tokens", columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})

@@ -12,6 +12,7 @@ from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.mlp import gate_and_up
 from strizh.export.parts.pooling import logits, pool_padded, sentence_embedding
 from strizh.export.parts.rotary import Angles, angles, rotate
+from strizh.export.parts.token_heads import token_heads
 from strizh.export.parts.visibility import padding_bias, score_bias
 from strizh.export.spec import EncoderSpec, Layer, Rope
 from strizh.export.weights import Array
@@ -55,11 +56,13 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
         outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
     else:
         g.rename(sentence_embedding(g, spec, hidden, pool_padded), "sentence_embedding")
+        of_tokens = token_heads(g, spec, hidden)
         g.rename(hidden, "token_embeddings")
         outputs = {
             "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
         }
+        outputs |= {name: (FLOAT, (*batch, columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})
 
 

@@ -1,0 +1,108 @@
+"""bge-m3's other two heads, from its own files, against the formulas of its paper in PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+import strizh
+from strizh.export import export_model
+from strizh.export.parity import parity_texts
+from strizh.kernels import library_path
+from strizh.runtime.errors import CheckpointError, TruncationWarning, UsageError
+
+VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
+SHAPE: dict[str, Any] = {
+    "vocab_size": 500,
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "pad_token_id": 1,
+}
+TEXTS = [*parity_texts()[:6], "Стриж, стриж, стриж.", "<mask> и <unk>", ""]
+
+
+@pytest.fixture
+def bge(publish: Callable[..., Path]) -> Path:
+    """A small bge-m3: first-token pooling, unit vectors, the heads as float16 in files of their own."""
+    folder = publish(XLMRobertaModel(XLMRobertaConfig(**SHAPE)), "unigram", pooling="cls_token")
+    torch.manual_seed(11)
+    for name, rows in (("sparse_linear.pt", 1), ("colbert_linear.pt", 40)):
+        layer = torch.nn.Linear(SHAPE["hidden_size"], rows).half()
+        torch.save(layer.state_dict(), folder / name)
+    return folder
+
+
+def by_formula(folder: Path) -> tuple[list[dict[int, float]], list[np.ndarray]]:
+    """relu(w h + b), the largest a token id; (W h + b) / |W h + b| for all tokens but the first."""
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    sparse, colbert = (torch.load(folder / f"{name}_linear.pt", weights_only=True) for name in ("sparse", "colbert"))
+    silent = {tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "</s>", "<pad>", "<unk>")}
+    weights, vectors = [], []
+    for text in TEXTS:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        heard = torch.relu(hidden @ sparse["weight"].float().T + sparse["bias"].float())[:, 0]
+        best: dict[int, float] = {}
+        for token, weight in zip(ids[0].tolist(), heard.tolist(), strict=True):
+            if token not in silent and weight > 0:
+                best[token] = max(weight, best.get(token, 0.0))
+        weights.append(best)
+        late = hidden @ colbert["weight"].float().T + colbert["bias"].float()
+        vectors.append(torch.nn.functional.normalize(late, dim=-1)[1:].numpy())
+    return weights, vectors
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_term_weights_and_late_interaction(variant: str, bge: Path, tmp_path: Path) -> None:
+    manifest = export_model(bge, tmp_path / "bundle", variants=[variant])
+    assert manifest.sparse
+    assert manifest.multi_vector == 40
+    weights, vectors = by_formula(bge)
+    assert any(weights), "weights of 0 would not show a mistake"
+    # float32: some hundred roundings of 6e-8 in values of about 1. bf16 has 8 bits, in each of 2 layers.
+    atol = 5e-6 if variant.endswith("fp32") else 4 * 2**-8
+    with strizh.load(tmp_path / "bundle", variant=variant) as encoder:
+        for found, expected in zip(encoder.encode_sparse(TEXTS), weights, strict=True):
+            every = sorted(found.keys() | expected.keys())
+            left, right = ([side.get(token, 0.0) for token in every] for side in (found, expected))
+            np.testing.assert_allclose(left, right, atol=atol)
+        late = encoder.encode_multi_vector(TEXTS)
+        for found, expected in zip(late, vectors, strict=True):
+            np.testing.assert_allclose(found, expected, atol=atol)
+        alone = [encoder.encode_multi_vector([text])[0] for text in TEXTS]
+        for found, expected in zip(alone, late, strict=True):
+            np.testing.assert_allclose(found, expected, atol=0 if variant.startswith("cpu") else 1e-6)
+        np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1, atol=1e-6)
+
+
+def test_long_texts(bge: Path, tmp_path: Path) -> None:
+    export_model(bge, tmp_path / "bundle", variants=["portable-fp32"], max_length=16)
+    long = " ".join(parity_texts()[:6])
+    with strizh.load(tmp_path / "bundle") as encoder:
+        with pytest.warns(TruncationWarning, match="1 of 2 texts are longer than 16 tokens") as caught:
+            cut = encoder.encode_multi_vector([long, "Да"])
+        assert caught[0].filename == __file__
+        assert len(cut[0]) == 15
+        rows = encoder.tokenize([long], overflow="split")
+        (whole,) = encoder.encode_multi_vector([long], overflow="split")
+        assert len(whole) == len(rows.input_ids) - len(rows)
+        (weights,) = encoder.encode_sparse([long], overflow="split")
+        assert weights.keys() <= set(rows.input_ids.tolist())
+        with pytest.raises(UsageError, match="text 0 has"):
+            encoder.encode_sparse([long], overflow="error")
+
+
+def test_a_head_file_that_does_not_fit_is_refused(bge: Path, tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(7, 40).state_dict(), bge / "colbert_linear.pt")
+    with pytest.raises(CheckpointError, match=r"colbert_linear.pt holds .* expected"):
+        export_model(bge, tmp_path / "bundle", variants=["portable-fp32"])
