@@ -140,7 +140,7 @@ class Tokenizer:
 
 def _without_prompt(offsets: NDArray[np.int32], prompt: int) -> NDArray[np.int32]:
     """Characters of the text [tokens, 2] from those of prompt and text; tokens of the prompt have none."""
-    spans = np.maximum(offsets.reshape(-1, 2) - np.int32(prompt), 0)
+    spans: NDArray[np.int32] = np.maximum(offsets.reshape(-1, 2) - np.int32(prompt), 0)
     spans[offsets.reshape(-1, 2)[:, 1] <= offsets.reshape(-1, 2)[:, 0]] = 0
     return spans
 
