@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from strizh.runtime.bundle import Variant
+from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
 
 CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 # The order of "auto", quickest first, as (target, precision). int8 is not in it: it changes vectors most, so that it is
 # chosen by name.
 ORDER = (("cuda", "fp16"), ("cpu", "bf16"), ("cpu", "fp32"), ("portable", "fp32"), ("ort", "fp32"))
@@ -44,9 +44,9 @@ def choose(
         passed_over = dict.fromkeys((other for other in variants if other != name), f"is not {name}")
     else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
-    if problem := obstacle(variants[name].target, host):
+    if problem := obstacle(variants[name].target, host) or _unreached(variants[name]):
         raise DeviceError(f"variant {name} {problem}. `strizh doctor` shows what runs here")
-    own = (CUDA, CPU) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
+    own = (PROVIDER, CPU) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
     return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
 
 
@@ -63,15 +63,18 @@ def against(target: str, precision: str, host: Host) -> str:
 
 def obstacle(target: str, host: Host) -> str:
     """Why this machine cannot run a target at all; empty if it can."""
-    if target in ("cuda", "tensorrt") and CUDA not in host.providers:
-        return f"needs {CUDA}, which this ONNX Runtime does not offer"
+    if target in ("cuda", "tensorrt") and host.cuda_problem:
+        return host.cuda_problem
     if target == "cpu" and not host.operator_library:
         return "needs the operator library, which this installation lacks: install a C++ compiler and strizh again"
     return ""
 
 
 def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[str, str]]:
-    reasons = {name: against(variant.target, variant.precision, host) for name, variant in variants.items()}
+    reasons = {
+        name: against(variant.target, variant.precision, host) or _unreached(variant)
+        for name, variant in variants.items()
+    }
     kinds = {(variant.target, variant.precision): name for name, variant in variants.items() if not reasons[name]}
     best = next((kinds[kind] for kind in ORDER if kind in kinds), None)
     if best is None:
@@ -80,6 +83,13 @@ def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[s
     behind = f"comes after {best} in the order of speed"
     passed_over = {name: reason or behind for name, reason in reasons.items() if name != best}
     return best, "the first in the order of speed that runs well here", passed_over
+
+
+def _unreached(variant: Variant) -> str:
+    """Why no session can run a variant anywhere yet."""
+    if variant.target == "cuda" and "strizh" in variant.details.get("opset", {}):
+        return "calls strizh's own CUDA operators, which ONNX Runtime cannot call yet"
+    return ""
 
 
 def _available(providers: tuple[str, ...], host: Host) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from importlib import metadata
 import onnxruntime
 
 from strizh import kernels
+from strizh.runtime import cuda
 from strizh.runtime.cores import usable_cores
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
@@ -21,6 +22,7 @@ class Host:
     cores: int  # that this process may use
     operator_library: bool
     instruction_set: str  # that the operator library uses here; empty without the library
+    cuda_problem: str  # why cuda variants cannot run, to follow their name; empty where they can
     providers: tuple[str, ...]  # execution providers of the installed ONNX Runtime, best first
     versions: Mapping[str, str]
     problems: tuple[str, ...]  # what is wrong with the installation, each with its cure
@@ -35,12 +37,14 @@ def probe() -> Host:
         instruction_set = kernels.instruction_set() if kernels.library_path() else ""
     except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
         problems.append(f"the operator library cannot be used: {error}")
+    providers = tuple(onnxruntime.get_available_providers())
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
         operator_library=bool(instruction_set),
         instruction_set=instruction_set,
-        providers=tuple(onnxruntime.get_available_providers()),
+        cuda_problem=cuda.problem(providers, versions),
+        providers=providers,
         versions=versions,
         problems=tuple(problems),
     )

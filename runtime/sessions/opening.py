@@ -9,8 +9,11 @@ import onnxruntime
 
 from strizh.kernels import library_path
 from strizh.runtime.bundle import Bundle, Variant
+from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.onnx_file import check_graph
+from strizh.runtime.sessions import cuda
+from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.packed import PackedSession
 from strizh.runtime.sessions.padded import PaddedSession
 from strizh.runtime.sessions.session import Session, one_line
@@ -38,6 +41,8 @@ def open_session(bundle: Bundle, name: str, file: str, *, threads: int, provider
             raise
         intact.result()
     _check_providers(session, providers, name)
+    if variant.target == "cuda":
+        return CudaSession(session, variant=name)
     if variant.target in PACKED_TARGETS:
         return PackedSession(session, threads=threads, variant=name)
     pad = bundle.manifest.spec.get("pad_token_id")
@@ -50,8 +55,11 @@ def _create(graph: Path, variant: Variant, name: str, threads: int, providers: S
     options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:
         _register_operators(options, name)
+    if variant.target == "cuda":
+        _prepare_cuda(options, providers)
+    settings = [dict(cuda.OPTIONS) if provider == PROVIDER else {} for provider in providers]
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=list(providers))
+        return onnxruntime.InferenceSession(str(graph), options, list(providers), settings)
     except Exception as error:  # pybind classes without a common base of their own
         raise BundleError(
             f"{graph.name} is not a graph that ONNX Runtime {onnxruntime.__version__} can run: {one_line(error)}. "
@@ -69,6 +77,13 @@ def _options(threads: int) -> Any:
     # nodes), and stop when it ends: an idle encoder uses no CPU.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
+
+
+def _prepare_cuda(options: Any, providers: Sequence[str]) -> None:
+    """The libraries of NVIDIA's wheels are loaded, and a node that the GPU cannot run is an error, not a detour."""
+    if PROVIDER in providers:
+        onnxruntime.preload_dlls()
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
 
 
 def _register_operators(options: Any, name: str) -> None:

@@ -42,6 +42,7 @@ class Session:
         self._typed = self._check_inputs()
         self._checked: set[Output] = set()
         self._lock = threading.Lock()
+        self._usual: onnxruntime.RunOptions | None = None
         self._give_back = onnxruntime.RunOptions()
         self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
@@ -66,15 +67,9 @@ class Session:
         Every text has at least one token. `give_back` returns the memory of this and earlier runs to the system.
         `BundleError` or `DeviceError` if the graph fails, or gives numbers that are not finite.
         """
-        rows = self._token_shape(batch) if output.per_token else (len(batch),)
-        result = np.empty((*rows, output.width), np.float32)
         with self._lock:
-            binding = self._session.io_binding()
             try:
-                for name, array in self._feed(batch).items():
-                    binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-                binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
-                self._session.run_with_iobinding(binding, self._give_back if give_back else None)
+                result = self._compute(batch, output, give_back)
             except Exception as error:  # ONNX Runtime's classes have no base of their own
                 raise self._translate(error, batch) from None
         if output.per_token:
@@ -84,6 +79,18 @@ class Session:
                 f"{self._variant} gave numbers that are not finite for {len(batch)} texts. "
                 "Check the bundle with `strizh verify`, or load a float32 variant"
             )
+        return result
+
+    def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
+        """The output as the graph gives it, in an array of the caller's own."""
+        rows = self._token_shape(batch) if output.per_token else (len(batch),)
+        result = np.empty((*rows, output.width), np.float32)
+        binding = self._session.io_binding()
+        feed = self._feed(batch)  # the binding has addresses only: these arrays must outlive the run
+        for name, array in feed.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+        self._session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
         return result
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:

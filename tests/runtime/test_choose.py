@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from strizh.runtime.bundle import Variant
-from strizh.runtime.choose import CPU, CUDA, choose
+from strizh.runtime.choose import CPU, choose
+from strizh.runtime.cuda import PROVIDER as CUDA
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
 
@@ -14,6 +15,7 @@ PLAIN = Host(
     cores=2,
     operator_library=True,
     instruction_set="avx512",
+    cuda_problem="needs CUDAExecutionProvider, which this ONNX Runtime does not offer",
     providers=(CPU,),
     versions={},
     problems=(),
@@ -21,7 +23,7 @@ PLAIN = Host(
 BF16 = replace(PLAIN, instruction_set="avx512_bf16")
 AMX = replace(PLAIN, instruction_set="amx")
 BARE = replace(PLAIN, operator_library=False, instruction_set="")
-GPU = replace(AMX, providers=(CUDA, CPU))
+GPU = replace(AMX, providers=(CUDA, CPU), cuda_problem="")
 NAMES = ("portable-fp32", "portable-int8", "ort-fp32", "cpu-fp32", "cpu-bf16", "cpu-int8", "cuda-fp16", "tensorrt-fp16")
 
 
@@ -81,3 +83,11 @@ def test_providers_of_the_caller() -> None:
     assert choose(variants("portable-fp32"), GPU, providers=[CUDA]).providers == (CUDA,)
     with pytest.raises(DeviceError, match=f"execution provider {CUDA} is not here, this ONNX Runtime has {CPU}"):
         choose(variants("portable-fp32"), PLAIN, providers=[CUDA, CPU])
+
+
+def test_a_cuda_variant_that_calls_our_own_operators_is_passed_over() -> None:
+    own = replace(variants("cuda-fp16")["cuda-fp16"], details={"opset": {"ai.onnx": 17, "strizh": 1}})
+    bundle = variants("cpu-bf16") | {"cuda-fp16": own}
+    assert choose(bundle, GPU).variant == "cpu-bf16"
+    with pytest.raises(DeviceError, match="calls strizh's own CUDA operators, which ONNX Runtime cannot call yet"):
+        choose(bundle, GPU, wanted="cuda-fp16")

@@ -1,0 +1,115 @@
+"""The cuda variants: device buffers that are kept, and a CUDA graph for every bucket of batches that comes again."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.cuda import PROVIDER
+from strizh.runtime.packing import packed_inputs
+from strizh.runtime.sessions.buckets import Bucket, bucket_of, fill
+from strizh.runtime.sessions.session import Output, Session
+from strizh.runtime.vectors import Float32
+
+# What ONNX Runtime's CUDA provider is asked for: norms that sum in float32 whatever they store, and CUDA graphs.
+OPTIONS = MappingProxyType({"enable_cuda_graph": "1", "enable_skip_layer_norm_strict_mode": "1"})
+# ONNX Runtime keeps a captured graph and its memory as long as the session, so only buckets that come again have one,
+# and no more than these. Larger batches gain nothing: their launches hide behind the computation.
+MOST_GRAPHS = 32
+MOST_GRAPH_TOKENS = 4096
+_GRAPH, _NO_GRAPH = "gpu_graph_id", "-1"
+_INPUTS = ("input_ids", "cu_seqlens", "position_ids", "text_ids", "token_offset")
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """What is kept for a bucket: buffers on the device, bound, and the options that name its CUDA graph."""
+
+    inputs: dict[str, Any]
+    result: Any
+    binding: Any
+    options: Any
+
+
+class CudaSession(Session):
+    """Batches that come again are filled up to their bucket and run from its buffers; others run as they are.
+
+    On another device than a GPU the buffers lie there, and the provider ignores the graphs' numbers.
+    """
+
+    padded = False
+    inputs = MappingProxyType(dict.fromkeys(_INPUTS, "tensor(int32)"))
+    token_types = ("token_type_ids", "tensor(int32)")
+    token_axes = ("total_tokens",)
+
+    def __init__(self, session: onnxruntime.InferenceSession, *, variant: str) -> None:
+        super().__init__(session, variant=variant)
+        self._device = "cuda" if session.get_providers()[0] == PROVIDER else "cpu"
+        self._seen: set[tuple[Bucket, Output]] = set()
+        self._graphs: dict[tuple[Bucket, Output], _Graph] = {}
+        self._usual = onnxruntime.RunOptions()
+        for options in (self._usual, self._give_back):
+            options.add_run_config_entry(_GRAPH, _NO_GRAPH)
+
+    @property
+    def graphs(self) -> int:
+        """Buckets with buffers and a CUDA graph of their own."""
+        return len(self._graphs)
+
+    def warm_up(self, batch: PackedBatch, output: Output) -> None:
+        """Capture the batch's bucket now, so that the calls that follow replay its CUDA graph."""
+        for _ in range(3):  # noticed, captured, replayed
+            self.run(batch, output)
+
+    def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
+        bucket = bucket_of(batch)
+        graph = self._graph(bucket, output)
+        if graph is None:
+            return super()._compute(batch, output, give_back)
+        for name, array in self._feed(fill(batch, bucket), bucket.longest).items():
+            graph.inputs[name].update_inplace(array)
+        self._session.run_with_iobinding(graph.binding, graph.options)
+        found: Float32 = graph.result.numpy()
+        return found[: len(batch.input_ids) if output.per_token else len(batch)].copy()
+
+    def _graph(self, bucket: Bucket, output: Output) -> _Graph | None:
+        """The bucket's graph, made when the bucket comes for the second time; None for one that has none."""
+        key = bucket, output
+        if key in self._graphs or bucket.tokens > MOST_GRAPH_TOKENS:
+            return self._graphs.get(key)
+        if key in self._seen and len(self._graphs) < MOST_GRAPHS:
+            self._graphs[key] = self._bind(bucket, output)
+        self._seen.add(key)
+        return self._graphs.get(key)
+
+    def _bind(self, bucket: Bucket, output: Output) -> _Graph:
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*_INPUTS, self.token_types[0]), (bucket.tokens,))
+        shapes |= {"cu_seqlens": (bucket.texts + 1,), "token_offset": (bucket.texts, bucket.longest)}
+        names = (*_INPUTS, *([self.token_types[0]] if self._typed else []))
+        inputs = {name: self._buffer(shapes[name], np.int32) for name in names}
+        result = self._buffer((bucket.tokens if output.per_token else bucket.texts, output.width), np.float32)
+        binding, options = self._session.io_binding(), onnxruntime.RunOptions()
+        for name, buffer in inputs.items():
+            binding.bind_ortvalue_input(name, buffer)
+        binding.bind_ortvalue_output(output.name, result)
+        options.add_run_config_entry(_GRAPH, str(len(self._graphs) + 1))
+        return _Graph(inputs, result, binding, options)
+
+    def _buffer(self, shape: tuple[int, ...], kind: Any) -> Any:
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, self._device, 0)
+
+    def _feed(self, batch: PackedBatch, longest: int | None = None) -> dict[str, NDArray[Any]]:
+        arrays = packed_inputs(batch, longest)
+        if self._typed:
+            arrays["token_type_ids"] = batch.types_or_zeros()
+        return {name: np.ascontiguousarray(array, np.int32) for name, array in arrays.items()}
+
+    def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
+        return (len(batch.input_ids),)
+
+    def _pack(self, rows: Float32, batch: PackedBatch) -> Float32:
+        return rows

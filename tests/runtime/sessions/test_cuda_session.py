@@ -1,0 +1,119 @@
+"""Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strizh.export.spec import Activation, EncoderSpec, Positions
+from strizh.export.targets import cuda as target
+from strizh.runtime.batching import PackedBatch
+from strizh.runtime.packing import packed_inputs
+from strizh.runtime.sessions import cuda
+from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
+from strizh.runtime.sessions.cuda import CudaSession
+from strizh.runtime.sessions.session import Output
+
+# A model without layers: its embeddings, norm and pooling have CPU kernels.
+SPEC = EncoderSpec(
+    family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
+    layers=(), positions=Positions.ABSOLUTE, max_positions=8192, position_offset=0, pad_token_id=1,
+    activation=Activation.GELU, norm_eps=1e-12, attention_scale=1.0, normalize=True,
+)  # fmt: skip
+SENTENCES = Output("sentence_embedding", 24)
+TOKENS = Output("token_embeddings", 24, per_token=True)
+Batches = st.lists(st.integers(1, 90), min_size=1, max_size=40).map(lambda lengths: batch_of(*lengths))
+
+
+def batch_of(*lengths: int) -> PackedBatch:
+    return PackedBatch.pack(np.random.default_rng(length).integers(2, 40, length) for length in lengths)
+
+
+@pytest.fixture
+def session() -> CudaSession:
+    draw = np.random.default_rng(0)
+    weights = {slot: draw.normal(size=shape).astype(np.float32) for slot, shape in SPEC.slots()}
+    model = target.build(SPEC, weights, precision="fp32")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return CudaSession(opened, variant="cuda-fp32")
+
+
+@given(Batches)
+def test_cuda_bucket_holds_the_batch_and_its_filling(batch: PackedBatch) -> None:
+    bucket = bucket_of(batch)
+    filled = fill(batch, bucket)
+    assert (len(filled.input_ids), len(filled)) == (bucket.tokens, bucket.texts)
+    assert filled.lengths.min() >= 1 and filled.lengths.max() <= bucket.longest
+    np.testing.assert_array_equal(filled.input_ids[: len(batch.input_ids)], batch.input_ids)
+    np.testing.assert_array_equal(filled.cu_seqlens[: len(batch) + 1], batch.cu_seqlens)
+    # Room for a third more tokens than there are, and for one more for each text of padding.
+    assert bucket.tokens <= 16 or bucket.tokens <= round_up(len(batch.input_ids) + bucket.texts - len(batch) + 1) * 1.5
+    offset = packed_inputs(filled, bucket.longest)["token_offset"]
+    assert offset.shape == (bucket.texts, bucket.longest)
+    assert sorted(offset.ravel().tolist()) == list(range(offset.size))
+
+
+def test_cuda_buckets_are_few() -> None:
+    """Every single text of up to 512 tokens, and any batch of at most 4096 tokens in 64 texts, shares few shapes."""
+    assert len({bucket_of(batch_of(length)) for length in range(1, 513)}) <= 24
+    assert [round_up(count) for count in (1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 4096)] == [
+        1,
+        2,
+        3,
+        4,
+        6,
+        8,
+        12,
+        16,
+        24,
+        32,
+        4096,
+    ]
+
+
+@pytest.mark.parametrize("output", [SENTENCES, TOKENS], ids=["sentences", "tokens"])
+def test_cuda_graph_gives_what_the_plain_run_gives(session: CudaSession, output: Output) -> None:
+    batch = batch_of(5, 17, 1, 40)
+    plain = session.run(batch, output)
+    assert session.graphs == 0, "a bucket that comes once is run as it is"
+    kept = session.run(batch, output)
+    assert session.graphs == 1
+    np.testing.assert_allclose(kept, plain, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(session.run(batch, output), plain, rtol=0, atol=1e-6)
+
+
+def test_cuda_buffers_serve_every_batch_of_their_bucket(session: CudaSession) -> None:
+    first, second = batch_of(30, 9), batch_of(28, 8)
+    assert bucket_of(first) == bucket_of(second)
+    expected = session.run(second, SENTENCES)
+    session.warm_up(first, SENTENCES)
+    kept = session.run(first, SENTENCES)
+    np.testing.assert_allclose(session.run(second, SENTENCES), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(session.run(first, SENTENCES), kept)
+    assert session.graphs == 1
+
+
+def test_cuda_results_are_the_callers_own(session: CudaSession) -> None:
+    session.warm_up(batch_of(20), SENTENCES)
+    first = session.run(batch_of(20), SENTENCES)
+    copy = first.copy()
+    session.run(batch_of(19), SENTENCES)
+    np.testing.assert_array_equal(first, copy)
+
+
+def test_cuda_graphs_are_bounded(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 200)
+    batches: list[Any] = [batch_of(20), batch_of(50), batch_of(100), batch_of(300)]
+    expected = [session.run(batch, SENTENCES) for batch in batches]
+    for _ in range(2):
+        for batch, vectors in zip(batches, expected, strict=True):
+            np.testing.assert_allclose(session.run(batch, SENTENCES), vectors, rtol=0, atol=1e-6)
+    assert session.graphs == 2
+    session.warm_up(batches[3], SENTENCES)
+    assert session.graphs == 2, "a batch of more tokens than graphs pay for has none"
