@@ -6,11 +6,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from numpy.typing import ArrayLike
+
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, PackedBatch
 from strizh.runtime.classifying import Classifying
 from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
+from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
 from strizh.runtime.token_outputs import Span, TokenOutputs
 from strizh.runtime.tokenization import Overflow, Text
 from strizh.runtime.tuning import read_tuning
@@ -46,8 +49,10 @@ class Encoder(Classifying, TokenOutputs):
         truncate_dim: int | None = None,
         overflow: Overflow = "warn",
         late_chunking: Sequence[Sequence[Span]] | Sequence[Span] | None = None,
+        precision: Precision = "float32",
+        calibration_embeddings: ArrayLike | None = None,
         show_progress_bar: bool | None = None,
-    ) -> Float32:
+    ) -> Vectors:
         """Vectors of the texts in their order: float32 [n, dim]; of a single string [dim].
 
         `prompt` is text put before each text and wins; `prompt_name` names one of the bundle's; with neither the
@@ -58,16 +63,19 @@ class Encoder(Classifying, TokenOutputs):
         `late_chunking` asks for vectors of parts of the texts: for each text its spans (first character, one after the
         last), for a single string its spans. The result has a row for every span, text by text: the mean of the span's
         tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
+        `precision` and `calibration_embeddings` are those of `strizh.quantize_embeddings`: the vectors in fewer bits.
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
+        Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)  # refuses wrong options first
         alone = isinstance(texts, str)
         sequence = [texts] if isinstance(texts, str) else as_sequence(texts)
         if late_chunking is not None:
             self._check(normalize_embeddings, truncate_dim)
             spans: Any = [late_chunking] if alone else late_chunking
             rows = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
-            return normalize(rows) if normalize_embeddings or self.manifest.normalize else rows
+            rows = normalize(rows) if normalize_embeddings or self.manifest.normalize else rows
+            return quantize_embeddings(rows, precision, calibration_embeddings=calibration_embeddings)
         pieces = self.encode_stream(  # refuses wrong options before anything is made
             sequence,
             prompt_name=prompt_name,
@@ -78,7 +86,8 @@ class Encoder(Classifying, TokenOutputs):
         )
         bar = False if alone else show_progress_bar
         vectors = self._collect(pieces, sequence, truncate_dim or self.dimension, bar, overflow)
-        return vectors[0] if alone else vectors
+        found = quantize_embeddings(vectors, precision, calibration_embeddings=calibration_embeddings)
+        return found[0] if alone else found
 
     def encode_stream(
         self,
@@ -89,12 +98,20 @@ class Encoder(Classifying, TokenOutputs):
         normalize_embeddings: bool | None = None,
         truncate_dim: int | None = None,
         overflow: Overflow = "warn",
+        precision: Precision = "float32",
+        calibration_embeddings: ArrayLike | None = None,
     ) -> Iterator[Encoded]:
         """As `encode`, for as many texts as there are, in constant memory: yields consecutive pieces with their counts.
 
         `texts` is read one piece ahead. Nothing is warned of: `Encoded.truncated` counts what was cut.
+        int8 and uint8 need `calibration_embeddings`, since the ranges of all the texts are not known.
         """
         self._check(normalize_embeddings, truncate_dim)
+        quantizer = Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)
+        if not quantizer.calibrated:
+            raise UsageError(
+                f"a stream of {precision} vectors needs calibration_embeddings: vectors of a sample of texts"
+            )
         text = self._prompt(prompt, prompt_name)
         unit = bool(normalize_embeddings) or self.manifest.normalize
         pipeline = self._pipeline(self._sentence)
@@ -104,7 +121,7 @@ class Encoder(Classifying, TokenOutputs):
         def pieces() -> Iterator[Encoded]:
             for piece in pipeline.stream(texts, text, overflow):
                 vectors = piece.embeddings[:, :truncate_dim]
-                yield piece.with_embeddings(normalize(vectors) if again else vectors)
+                yield piece.with_embeddings(quantizer(normalize(vectors) if again else vectors))
 
         return pieces()
 

@@ -9,9 +9,10 @@ from strizh.runtime.errors import Error
 
 if TYPE_CHECKING:
     from strizh.runtime.encoder import Encoder, load
+    from strizh.runtime.precision import quantize_embeddings
 
 __version__ = "${version}"
-__all__ = ["Encoder", "Error", "__version__", "load"]
+__all__ = ["Encoder", "Error", "__version__", "load", "quantize_embeddings"]
 
 
 def __getattr__(name: str) -> object:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> object:
         from strizh.runtime import encoder
 
         return getattr(encoder, name)
+    if name == "quantize_embeddings":
+        from strizh.runtime import precision
+
+        return getattr(precision, name)
     raise AttributeError(f"module 'strizh' has no attribute {name!r}")

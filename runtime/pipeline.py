@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from strizh.runtime.batching import Budget, PackedBatch
+from strizh.runtime.precision import Vectors
 from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.tokenization import Overflow, Text, Tokenized, Tokenizer
 from strizh.runtime.vectors import Float32, mean_of_windows
@@ -21,18 +22,18 @@ _LONG = 2  # full batches after which giving memory back does not show in the ti
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Vectors of consecutive texts, float32 [n, dim], in the caller's order.
+    """Vectors of consecutive texts, [n, dim] and float32 unless another precision was asked for, in the caller's order.
 
     `tokens` went through the model; `truncated` texts were longer than the limit, and `dropped` of their tokens were
     cut off (none with overflow="split").
     """
 
-    embeddings: Float32
+    embeddings: Vectors
     tokens: int
     truncated: int
     dropped: int
 
-    def with_embeddings(self, embeddings: Float32) -> "Encoded":
+    def with_embeddings(self, embeddings: Vectors) -> "Encoded":
         """The same counts with other vectors."""
         return replace(self, embeddings=embeddings)
 

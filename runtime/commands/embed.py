@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None,
                         help="scale vectors to length 1 or leave them (default: as the bundle says)")
     parser.add_argument("--truncate-dim", metavar="N", type=int, help="keep the first N numbers of each vector")
+    parser.add_argument("--precision", choices=("float32", "int8", "uint8", "binary", "ubinary"), default="float32",
+                        help="numbers of the vectors (default: float32); binary packs the signs of 8 dimensions a byte")
+    parser.add_argument("--calibration", metavar="VECTORS.npy",
+                        help="float32 vectors of a sample, whose ranges int8 and uint8 take: an earlier output of this command")
     parser.add_argument("--overflow", choices=("warn", "error", "split"), default="warn",
                         help="texts above the limit: cut and count them, stop, or pool over windows (default: warn)")
     parser.add_argument("--column", metavar="NAME",
@@ -45,19 +49,22 @@ def run(args: argparse.Namespace) -> int:
     from strizh.runtime.files.readers import open_texts
     from strizh.runtime.files.stage import Stage
     from strizh.runtime.files.writers import check_output, writer_for
+    from strizh.runtime.precision import Quantizer
 
     check_output(args.output, args.input)
     source = open_texts(args.input, args.column)
     limits = {} if args.max_batch_tokens is None else {"max_batch_tokens": args.max_batch_tokens}
     with load(args.bundle, variant=args.variant, threads=args.threads, **limits) as encoder:
-        dimension = args.truncate_dim or encoder.dimension
-        stage = Stage(Path(args.output), writer_for(args.output, dimension), _made_with(args, encoder), args.force)
+        sample = _read_calibration(args.calibration)
+        quantizer = Quantizer(args.precision, args.truncate_dim or encoder.dimension, sample)
+        writer = writer_for(args.output, quantizer.width, quantizer.dtype)
+        stage = Stage(Path(args.output), writer, _made_with(args, encoder), args.force)
         before = stage.progress.texts
         if before:
             print(f"strizh: continuing after {before:,} texts", file=sys.stderr)
         try:
             if not stage.progress.complete:
-                _embed(encoder, source, stage, args)
+                _embed(encoder, source, stage, args, sample)
             stage.publish()
         except TextError as error:
             raise UsageError(f"{source.name}: text {before + error.index + 1:,} {error.problem}") from None
@@ -68,7 +75,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _embed(encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.Namespace) -> None:
+def _read_calibration(path: str | None) -> Any:
+    """The array of a .npy file, or None."""
+    if path is None:
+        return None
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise UsageError(f"--calibration {path} is no .npy array ({error}). Make one with strizh embed") from None
+
+
+def _embed(
+    encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.Namespace, calibration_embeddings: Any
+) -> None:
     """Feed the rows through the encoder's stream; each window of vectors goes to the stage with its texts."""
     import numpy as np
 
@@ -81,7 +102,8 @@ def _embed(encoder: "Encoder", source: "Source", stage: "Stage", args: argparse.
 
     windows = encoder.encode_stream(
         texts(), prompt_name=args.prompt_name, prompt=args.prompt, normalize_embeddings=args.normalize,
-        truncate_dim=args.truncate_dim, overflow=args.overflow,
+        truncate_dim=args.truncate_dim, overflow=args.overflow, precision=args.precision,
+        calibration_embeddings=calibration_embeddings,
     )  # fmt: skip
     with _Bar(source) as bar:
         for window in windows:
@@ -134,6 +156,8 @@ def _made_with(args: argparse.Namespace, encoder: "Encoder") -> dict[str, str]:
         "--prompt": args.prompt,
         "--normalize": args.normalize,
         "--truncate-dim": args.truncate_dim,
+        "--precision": None if args.precision == "float32" else args.precision,
+        "--calibration": args.calibration and hashlib.sha256(Path(args.calibration).read_bytes()).hexdigest(),
         "--overflow": args.overflow,
         "--max-batch-tokens": args.max_batch_tokens,
     }

@@ -26,7 +26,7 @@ class Writer(Protocol):
         """What the stage begins with."""
 
     def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
-        """The bytes of some texts with their vectors, float32 [len(texts), dimension]."""
+        """The bytes of some texts with their vectors, [len(texts), dimension] of the writer's type."""
 
     def publish(self, stage: Path, output: Path, count: int) -> None:
         """Make `output` from a stage of `count` rows. May be repeated after an interruption."""
@@ -43,22 +43,22 @@ def check_output(output: str, source: str) -> None:
         raise UsageError(f"--output {output} is the input itself; give it another name")
 
 
-def writer_for(output: str, dimension: int) -> Writer:
-    """The writer that the ending of `output` names, for vectors of this many numbers."""
-    return _WRITERS[Path(output).suffix.lower()](dimension)
+def writer_for(output: str, dimension: int, dtype: Any = np.float32) -> Writer:
+    """The writer that the ending of `output` names, for vectors of this many numbers of float32, int8 or uint8."""
+    return _WRITERS[Path(output).suffix.lower()](dimension, np.dtype(dtype).newbyteorder("<"))
 
 
 class NumpyWriter:
-    """float32 [texts, dimension], row i for text i. The number of rows is put into the header at the end."""
+    """An array [texts, dimension], row i for text i. The number of rows is put into the header at the end."""
 
-    def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
+    def __init__(self, dimension: int, dtype: "np.dtype[Any]") -> None:
+        self._dimension, self._dtype = dimension, dtype
 
     def head(self) -> bytes:
         return self._header(0)
 
     def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
-        return np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+        return np.ascontiguousarray(vectors, dtype=self._dtype).tobytes()
 
     def publish(self, stage: Path, output: Path, count: int) -> None:
         with stage.open("r+b") as stream:
@@ -70,7 +70,7 @@ class NumpyWriter:
         """Version 1.0 of numpy.lib.format, padded to a size that does not depend on `count`."""
         buffer = io.BytesIO()
         shape = (count, self._dimension)
-        np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(buffer, {"descr": self._dtype.str, "fortran_order": False, "shape": shape})
         written = buffer.getvalue()
         padding = _NPY_HEADER - len(written)
         length = (_NPY_HEADER - 10).to_bytes(2, "little")
@@ -80,8 +80,10 @@ class NumpyWriter:
 class JsonLinesWriter:
     """One object a line: {"text": ..., "embedding": [...]}."""
 
-    def __init__(self, dimension: int) -> None:
-        self._numbers = ", ".join(["%.9g"] * dimension)  # nine digits tell any two float32 apart
+    def __init__(self, dimension: int, dtype: "np.dtype[Any]") -> None:
+        self._numbers = ", ".join(
+            ["%.9g"] * dimension
+        )  # nine digits tell any two float32 apart, and whole numbers stay
 
     def head(self) -> bytes:
         return b""
@@ -98,27 +100,26 @@ class JsonLinesWriter:
 
 
 class ParquetWriter:
-    """Columns `text` (string) and `embedding` (float32 list of fixed size).
+    """Columns `text` (string) and `embedding` (list of fixed size).
 
     A Parquet file cannot be continued once its process is gone, so the stage is an Arrow stream, which can.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, dtype: "np.dtype[Any]") -> None:
         try:
             import pyarrow
         except ModuleNotFoundError:
             raise MissingExtra("pyarrow", "parquet", "writing .parquet") from None
         self._arrow = pyarrow
-        self._dimension = dimension
-        self._schema = pyarrow.schema(
-            [("text", pyarrow.string()), ("embedding", pyarrow.list_(pyarrow.float32(), dimension))]
-        )
+        self._dimension, self._dtype = dimension, dtype
+        numbers = pyarrow.list_(pyarrow.from_numpy_dtype(dtype), dimension)
+        self._schema = pyarrow.schema([("text", pyarrow.string()), ("embedding", numbers)])
 
     def head(self) -> bytes:
         return bytes(self._schema.serialize())
 
     def rows(self, texts: Sequence[str], vectors: np.ndarray) -> bytes:
-        flat = self._arrow.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+        flat = self._arrow.array(np.ascontiguousarray(vectors, dtype=self._dtype).ravel())
         columns = [
             self._arrow.array(texts, self._arrow.string()),
             self._arrow.FixedSizeListArray.from_arrays(flat, self._dimension),
@@ -150,7 +151,7 @@ def _groups(batches: Iterable[Any]) -> Iterator[list[Any]]:
         yield group
 
 
-_WRITERS: dict[str, Callable[[int], Writer]] = {
+_WRITERS: dict[str, Callable[[int, "np.dtype[Any]"], Writer]] = {
     ".npy": NumpyWriter,
     ".jsonl": JsonLinesWriter,
     ".parquet": ParquetWriter,
