@@ -44,7 +44,7 @@ class Quantizer:
         self.precision = precision
         self.width = dimension // 8 if precision.endswith("binary") else dimension
         self.needs_ranges = precision.endswith("int8")
-        self._start: Float32 | None = None
+        self._ranges: tuple[Float32, Float32] | None = None  # smallest value and step of each dimension
         if self.needs_ranges and calibration_embeddings is not None:
             self.calibrate(_checked(calibration_embeddings, dimension))
 
@@ -56,20 +56,21 @@ class Quantizer:
     @property
     def calibrated(self) -> bool:
         """Whether it can be applied."""
-        return not self.needs_ranges or self._start is not None
+        return not self.needs_ranges or self._ranges is not None
 
     def calibrate(self, vectors: Float32) -> None:
         """Take the ranges of these vectors."""
-        self._start = vectors.min(axis=0)
-        steps = (vectors.max(axis=0) - self._start) / np.float32(255)
-        self._step = np.where(steps == 0, np.float32(1), steps)
+        start = vectors.min(axis=0)
+        steps = (vectors.max(axis=0) - start) / np.float32(255)
+        self._ranges = start, np.where(steps == 0, np.float32(1), steps)
 
     def __call__(self, vectors: Float32) -> Vectors:
         """[n, dim] to [n, width] of `dtype`."""
         if self.precision == "float32":
             return vectors
-        if self.needs_ranges:
-            steps = np.clip(np.floor((vectors - self._start) / self._step), 0, 255)
+        if self._ranges is not None:
+            start, step = self._ranges
+            steps = np.clip(np.floor((vectors - start) / step), 0, 255)
             return (steps - 128).astype(np.int8) if self.precision == "int8" else steps.astype(np.uint8)
         packed = np.packbits(vectors > 0, axis=-1)
         return packed if self.precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
