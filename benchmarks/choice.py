@@ -15,6 +15,7 @@ from benchmarks.workers import EngineError
 from benchmarks.workloads import Case
 
 _TRIAL = 0.3  # seconds for choosing among files and batch sizes: quick, and only good for that
+_LONG = 1.0  # seconds of a run that was made for its vectors and is trial enough
 _WORSE = 2  # sizes in a row that are no better than the best so far: larger ones are not tried
 
 
@@ -88,7 +89,8 @@ class Choice:
                 return
             quickest, worse = math.inf, 0
             for size in sizes:
-                seconds = min(worker.time(size, _TRIAL)["seconds"])
+                long = size == sizes[0] and worker.vectors_took > _LONG
+                seconds = worker.vectors_took if long else min(worker.time(size, _TRIAL)["seconds"])
                 if at not in self._leaders or seconds < self._leaders[at].entry.estimate:
                     entry = Entry(worker, case, size, seconds)
                     self._leaders[at] = Leader(contender, entry, row | {"batch_size": size})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.summary import Row, best_ratio, fastest, ratios
 
 Bound = tuple[float, float]  # required, aim
@@ -56,6 +57,13 @@ GOALS = (
     Goal((), ("16x128", "ragged"), "strizh portable-int8", _everywhere(0.8, None), theirs="onnxruntime int8"),
     Goal((), ("16x128", "ragged"), "strizh portable-int8", _everywhere(1.0, None), theirs="strizh portable-fp32"),
 )  # fmt: skip
+
+
+def of_result(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every goal that a result has figures for, with its `model`."""
+    kind = machine.kind(result["machine"])
+    rows = {name: [row for row in result["rows"] if row["model"] == name] for name in result["models"]}
+    return [{"model": name, **one} for name, own in rows.items() for one in judge(own, kind)]
 
 
 def judge(rows: Sequence[Row], kind: str) -> Iterator[dict[str, Any]]:

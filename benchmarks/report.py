@@ -1,12 +1,14 @@
 """Results to plots and to the README's tables: `python benchmarks/report.py [RESULTS] [--readme README.md]`.
 
-Every `*.json` that `run.py --json` wrote into the folder gets its plots beside it. The tables replace what stands between
-the two marks in the README, so that no figure there is older than its result; so does the table of families.
+Every folder of `*.json` that `run.py --json` wrote, one a machine, gets its plots and a README.md with all its tables. The
+tables that replace what stands between the marks in the project's README are therefore no older than their results; nor is
+the table of families.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,125 +19,61 @@ if not __package__:  # run as a script, not imported
 
     del sys.path[0]
 
-from benchmarks import machine, results, svg
+from benchmarks import machine, markdown, plots, results, suites
 from benchmarks.suites import families
-from benchmarks.summary import Row, figures
-from benchmarks.tables import number
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 FAMILIES_BEGIN, FAMILIES_END = "<!-- families: begin -->", "<!-- families: end -->"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write plots, and the tables into the README; 1 where the README has no marks."""
+    """Write plots and tables; 1 where the README has no marks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="?", type=Path, default=machine.ROOT / "benchmarks" / "results")
     parser.add_argument("--readme", type=Path, help="put the tables between the marks of this file")
     args = parser.parse_args(argv)
-    found = {path: results.read(path) for path in sorted(args.results.glob("*.json"))}
+    found = {path: results.read(path) for path in sorted(args.results.rglob("*.json"))}
     if not found:
         parser.error(
             f"{args.results} holds no results; measure with benchmarks/run.py SUITE --json {args.results}/SUITE.json"
         )
-    for path, result in found.items():
-        for name, plot in plots(result):
-            target = path.with_name(f"{path.stem}-{name}.svg")
-            target.write_text(plot, encoding="utf-8")
-            print(target)
-    tables = "\n\n".join(
-        markdown(result, path.name) for path, result in found.items() if result["suite"] == "throughput"
-    )
+    readme = args.readme or args.results / "README.md"
+    sections: dict[tuple[str, str], list[str]] = {}
+    for folder in dict.fromkeys(path.parent for path in found):
+        own = {result["suite"]: result for path, result in found.items() if path.parent == folder}
+        drawn = _draw(folder, own)
+        (folder / "README.md").write_text(_page(own, drawn), encoding="utf-8")
+        at = os.path.relpath(folder, readme.parent)
+        if "throughput" in own:
+            text = markdown.throughput(own["throughput"], f"{at}/throughput.json")
+            images = "\n".join(f"![{name}]({at}/{name})" for name in drawn)
+            sections.setdefault((BEGIN, END), []).append(f"{text}\n\n{images}\n\nEvery suite: [{at}]({at}/README.md).")
     by_family = {path.name: result for path, result in found.items() if result["suite"] == "families"}
-    sections = [(tables, BEGIN, END)] if tables else []
-    sections += [(families.markdown(by_family), FAMILIES_BEGIN, FAMILIES_END)] if by_family else []
+    if by_family:
+        sections[FAMILIES_BEGIN, FAMILIES_END] = [families.markdown(by_family)]
     if args.readme is None:
-        print("\n\n".join(text for text, _, _ in sections))
+        print("\n\n".join(text for texts in sections.values() for text in texts))
         return 0
-    return max(_replace(args.readme, *section) for section in sections)
+    return max(_replace(args.readme, "\n\n".join(texts), *marks) for marks, texts in sections.items())
 
 
-def plots(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and SVG of each plot of a result."""
-    if result["suite"] in ("throughput", "latency"):
-        timed = [row for row in result["rows"] if row["rounds"]]
-        for model, case in dict.fromkeys((row["model"], row["case"]) for row in timed):
-            rows = [row for row in timed if (row["model"], row["case"]) == (model, case)]
-            yield f"{model}-{case}", svg.bars(f"{model}, {case}: {_cpu(result)}", rows[0]["metric"], _bars(rows))
-    if result["suite"] == "quality":
-        for model in dict.fromkeys(row["model"] for row in result["rows"]):
-            rows = [row for row in result["rows"] if row["model"] == model]
-            for task in rows[0]["scores"]:
-                points = [
-                    (row["contender"], row["tokens_per_second"], row["scores"][task], row["ours"]) for row in rows
-                ]
-                title = f"{model}, {task}: {_cpu(result)}"
-                yield f"{model}-{_file_name(task)}", svg.scatter(title, "tokens/s", task, points)
+def _draw(folder: Path, own: dict[str, dict[str, Any]]) -> list[str]:
+    """Write the plots of a machine; gives their names."""
+    drawn = list(plots.trade(own["quality"], own["throughput"])) if {"quality", "throughput"} <= own.keys() else []
+    drawn += plots.speed(own["throughput"]) if "throughput" in own else []
+    for name, plot in drawn:
+        (folder / f"{name}.svg").write_text(plot, encoding="utf-8")
+    return [f"{name}.svg" for name, _ in drawn]
 
 
-def markdown(result: dict[str, Any], source: str) -> str:
-    """The tables of one throughput result, under its machine; a goal that is not met says so."""
-    lines = [f"**{_cpu(result)}** (`{source}`)", ""]
-    lines += [f"{line}  " for line in machine.header(result["machine"])]
-    if result["method"]["allow_noise"]:
-        lines.append("Not for publication: rounds on a machine that was not quiet were counted.  ")
-    for model in result["models"]:
-        rows = [row for row in result["rows"] if row["model"] == model]
-        cases = list(dict.fromkeys(row["case"] for row in rows))
-        units = {row["case"]: row["metric"] for row in rows}
-        heads = [f"{case}, {units[case]}" for case in cases]
-        lines += ["", f"| {model} | {' | '.join(heads)} | cosine min |", f"|---|{'---:|' * (len(cases) + 1)}"]
-        lines += [
-            _markdown_row(contender, cases, rows) for contender in dict.fromkeys(row["contender"] for row in rows)
-        ]
-    if result["goals"]:
-        lines += [
-            "",
-            "| goal | beside | ratio (rounds) | of best runs | required | aim | |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        lines += [_goal(one) for one in result["goals"]]
-    return "\n".join(lines)
-
-
-def _markdown_row(contender: str, cases: Sequence[str], rows: Sequence[Row]) -> str:
-    own = {row["case"]: row for row in rows if row["contender"] == contender}
-    cells = []
-    for case in cases:
-        row = own.get(case)
-        cells.append(
-            number(figures(row)["median"])
-            if row and row["rounds"]
-            else "FAIL"
-            if row and row["parity"]["misses"]
-            else "-"
-        )
-    worst = min(row["parity"]["cosine_min"] for row in own.values())
-    return f"| {contender} | {' | '.join(cells)} | {worst:.6f} |"
-
-
-def _goal(one: dict[str, Any]) -> str:
-    bounds = ["-" if one[name] is None else f"{one['sense']} {one[name]:g}" for name in ("required", "aim")]
-    ratio = f"{one['ratio']:.2f} ({one['low']:.2f}..{one['high']:.2f}) | {one['best']:.2f}"
-    verdict = f"**{one['verdict']}**" if one["verdict"] == "short" else one["verdict"]
-    return f"| {one['model']}, {one['case']}: {one['ours']} | {one['theirs']} | {ratio} | {' | '.join(bounds)} | {verdict} |"
-
-
-def _bars(rows: Sequence[Row]) -> list[tuple[str, float, float, float, bool]]:
-    """Best first."""
-    found = [
-        (row["contender"], *(figures(row)[part] for part in ("median", "low", "high")), row["ours"]) for row in rows
-    ]
-    return sorted(found, key=lambda bar: bar[1], reverse=rows[0]["metric"] == "tokens/s")
-
-
-def _cpu(result: dict[str, Any]) -> str:
-    here = result["machine"]
-    kinds = {"amx": "AMX", "avx512_bf16": "AVX-512 BF16, no AMX", "other": "neither AMX nor AVX-512 BF16"}
-    return f"{here['cpu']}, {here['cores']} cores, {kinds[machine.kind(here)]}"
-
-
-def _file_name(text: str) -> str:
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in text).split())
+def _page(own: dict[str, dict[str, Any]], drawn: Sequence[str]) -> str:
+    """Everything that was measured on a machine, as the commands print it."""
+    parts = ["# Results on one machine", *(f"![{name}]({name})" for name in drawn)]
+    for name, result in own.items():
+        parts.append(f"## {name}: {suites.load(name).HELP}\n\n```\n{suites.printed(name, result)}\n```")
+        commits = sorted({row["measured"] for row in result["rows"] if "measured" in row})
+        parts.append(f"Rows of: {'; '.join(commits)}.")
+    return "\n\n".join(parts) + "\n"
 
 
 def _replace(readme: Path, tables: str, first: str, last: str) -> int:

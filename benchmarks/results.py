@@ -43,11 +43,7 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     if (old["suite"], old.get("threads")) != (new["suite"], new.get("threads")):
         raise ValueError("the result there is of another suite or number of threads: write this one elsewhere")
     measured = {_unit(row) for row in new["rows"]}
-    merged = new | {
-        name: [one for one in old[name] if _unit(one) not in measured] + new[name]
-        for name in ("rows", "goals", "shares")
-        if name in new
-    }
+    merged = new | {"rows": [row for row in old["rows"] if _unit(row) not in measured] + new["rows"]}
     merged |= {name: old[name] | new[name] for name in ("versions", "models", "installed") if name in new}
     if "ceiling" in new:  # a ceiling is the most that was ever seen
         merged["ceiling"] = {name: max(rate, old["ceiling"].get(name, 0.0)) for name, rate in new["ceiling"].items()}

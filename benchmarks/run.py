@@ -1,7 +1,9 @@
 """Measure strizh beside its peers on this machine: `python benchmarks/run.py SUITE [--json OUT]`."""
 
 import argparse
+import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,19 +29,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         engines=tuple(args.engines.split(",")) if args.engines else (),
         cases=tuple(args.cases.split(",")) if args.cases else (),
         threads=args.threads,
-        method=Method(rounds=args.rounds, seconds=args.seconds, limit=args.limit, allow_noise=args.allow_noise),
+        method=Method(
+            rounds=args.rounds,
+            seconds=args.seconds,
+            deadline=time.perf_counter() + args.limit,
+            allow_noise=args.allow_noise,
+        ),
         settled=results.read(args.settled)["rows"] if args.settled else (),
         texts=args.texts,
         batches=args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     result = suite.run(settings)
-    print("\n\n".join(result.pop("tables")))
+    print(suites.printed(args.suite, result))
     if args.json:
         results.update({"suite": args.suite, **result}, args.json)
     for line in result["failures"]:
         print(f"FAIL: {line}")
     return 1 if result["failures"] else 0
+
+
+def _method(args: argparse.Namespace) -> Method:
+    deadline = time.perf_counter() + args.limit
+    return Method(rounds=args.rounds, seconds=args.seconds, deadline=deadline, allow_noise=args.allow_noise)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
-    parser.add_argument("--limit", type=float, default=usual.limit, help="seconds after which no round begins")
+    parser.add_argument("--limit", type=float, default=math.inf, help="seconds after which no turn begins")
     parser.add_argument("--settled", type=Path, help="a result whose files and batch sizes are taken, not tried anew")
     parser.add_argument("--batches", type=int, default=10_000, help="of the memory suite (default: %(default)s)")
     parser.add_argument(

@@ -6,6 +6,7 @@ from html import escape
 
 _FONT = 'font-family="system-ui, sans-serif" font-size="13"'
 _OURS, _OTHERS, _INK, _GRID = "#0a7d62", "#9aa5b1", "#1f2933", "#e4e7eb"
+_WIDE, _HIGH = 180, 13  # room for a label
 _LINE = 24  # height of a bar with its gap
 
 
@@ -40,10 +41,14 @@ def scatter(title: str, across: str, upward: str, points: Sequence[tuple[str, fl
 
     frame = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="{_GRID}"/>'
     parts = [_text(10, 22, title, bold=True), frame]
-    for name, x, y, ours in points:
-        at, up = place(math.log(x), xs, left, width), top + height - (place(y, ys, top, height) - top)
+    dots = [
+        (name, place(math.log(x), xs, left, width), 2 * top + height - place(y, ys, top, height), ours)
+        for name, x, y, ours in points
+    ]
+    for _, at, up, ours in dots:
         parts.append(f'<circle cx="{at:.1f}" cy="{up:.1f}" r="5" fill="{_OURS if ours else _OTHERS}"/>')
-        parts.append(_text(at + 8, up + 4, name))
+    for name, at, up in _apart([(name, at + 8, up + 4) for name, at, up, _ in dots]):
+        parts.append(_text(at, up, name))
     for value in (min(xs), max(xs)):
         parts.append(_text(place(value, xs, left, width), top + height + 18, _short(math.exp(value)), anchor="middle"))
     for value in (min(ys), max(ys)):
@@ -53,6 +58,16 @@ def scatter(title: str, across: str, upward: str, points: Sequence[tuple[str, fl
     parts.append(_text(left + width / 2, top + height + 38, across, anchor="middle"))
     parts.append(_text(left, top - 6, upward))
     return _document(left + width + 180, top + height + 52, parts)
+
+
+def _apart(labels: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+    """The labels, moved down where one would lie on another."""
+    placed: list[tuple[str, float, float]] = []
+    for name, x, y in sorted(labels, key=lambda label: label[2]):
+        while any(abs(x - other_x) < _WIDE and abs(y - other_y) < _HIGH for _, other_x, other_y in placed):
+            y += 1
+        placed.append((name, x, y))
+    return placed
 
 
 def _text(x: float, y: float, content: str, anchor: str = "start", bold: bool = False) -> str:

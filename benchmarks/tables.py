@@ -1,6 +1,6 @@
 """Results as text: aligned tables under the machine's header."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks import machine
@@ -45,6 +45,12 @@ def heading(result: dict[str, Any], *notes: str) -> str:
     if method["allow_noise"]:
         lines.append("NOT FOR PUBLICATION: rounds on a machine that was not quiet were counted")
     return "\n".join(line for line in lines if line)
+
+
+def by_model(result: dict[str, Any], show: Callable[[list[Row]], str]) -> list[str]:
+    """A block for each model that has rows."""
+    names = dict.fromkeys(row["model"] for row in result["rows"])
+    return [f"## {name}\n\n{show([row for row in result['rows'] if row['model'] == name])}" for name in names]
 
 
 def timings(rows: Sequence[Row]) -> str:

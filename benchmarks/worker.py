@@ -4,10 +4,12 @@ Runs in the engine's environment, which may hold neither strizh nor anything els
 """
 
 import base64
+import ctypes
 import importlib
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from importlib import metadata
@@ -27,6 +29,7 @@ from benchmarks.engines import Batch, Engine
 from benchmarks.installed import installed_bytes
 
 _MAX_REPEATS = 400
+_PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -89,8 +92,10 @@ class Worker:
 
     def vectors(self, batch_size: int | None) -> dict[str, Any]:
         """Encode once and give the vectors."""
+        started = time.perf_counter()
         result = np.ascontiguousarray(self._run(batch_size), np.float32)
-        return {"shape": result.shape, "float32": base64.b64encode(result.tobytes()).decode()}
+        seconds = time.perf_counter() - started
+        return {"shape": result.shape, "seconds": seconds, "float32": base64.b64encode(result.tobytes()).decode()}
 
     def time(self, batch_size: int | None, seconds: float) -> dict[str, Any]:
         """Encode again and again for `seconds`, at least once."""
@@ -133,6 +138,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _die_before_the_others()
+    _die_with_the_parent()
     worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
@@ -150,6 +156,12 @@ def _die_before_the_others() -> None:
     adjust = Path("/proc/self/oom_score_adj")
     if adjust.exists():
         adjust.write_text("1000")
+
+
+def _die_with_the_parent() -> None:
+    """A stopped process reads no end of its input: without this it would stay when the harness is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from benchmarks import environments
 from benchmarks.engines import Batch, Configuration
 
 _TIMEOUT = 900  # seconds for one answer: compiling and calibrating take minutes
-_KEPT_MEMORY = 1 << 30  # bytes that a process may keep of its batches
+_KEPT_MEMORY = 3 << 30  # bytes that a process may keep of its batches
 # Each library's own name for its number of threads, so that all have the same.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
@@ -50,6 +50,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._opening: dict[str, Any] = {}
         self._usual_memory = 0
+        self.vectors_took = 0.0  # seconds of the last `vectors`
+        self.takes_ids = True  # its engine; one that does not tokenizes by itself
         self.fresh = True  # nothing was timed since it was started
 
     @property
@@ -67,6 +69,7 @@ class Worker:
             "options": options,
             "tokenizes": "strings" in configuration.takes,
         }
+        self.takes_ids = "ids" in configuration.takes
         answer = self.ask("open", **self._opening)
         self._usual_memory = self._resident()
         return answer
@@ -80,6 +83,7 @@ class Worker:
     def vectors(self, batch_size: int | None) -> NDArray[np.float32]:
         """Vectors of the loaded texts, float32 [n, dim]."""
         answer = self.ask("vectors", batch_size=batch_size)
+        self.vectors_took = answer["seconds"]
         return np.frombuffer(base64.b64decode(answer["float32"]), np.float32).reshape(answer["shape"])
 
     def time(self, batch_size: int | None, seconds: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Suites, one a file: `HELP`, `MODELS` (the default ones) and `run(settings) -> result`.
+"""Suites, one a file: `HELP`, `MODELS` (the default ones), `run(settings) -> result` and `show(result)`, its tables.
 
-A result holds `tables` (text to print) and `failures` (lines; any makes the command exit with 1) beside its data.
+A result is plain data; its `failures` are lines, any of which makes the command exit with 1. `NOTES` say what to know
+before reading the tables.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, tables
 from benchmarks.rounds import Method
 from benchmarks.summary import Row
 from benchmarks.workloads import Case
@@ -40,7 +41,7 @@ def blank(settings: Settings) -> dict[str, Any]:
     """A result with its conditions and nothing measured yet."""
     return {
         "machine": machine.describe(),
-        "method": {name: value for name, value in asdict(settings.method).items() if name != "limit"},
+        "method": {name: value for name, value in asdict(settings.method).items() if name != "deadline"},
         "threads": settings.threads,
         "versions": {},
         "models": {},
@@ -49,6 +50,13 @@ def blank(settings: Settings) -> dict[str, Any]:
         "failures": [],
         "thrown_away": [],
     }
+
+
+def printed(name: str, result: dict[str, Any]) -> str:
+    """All that is to be read of a result: conditions, tables, and what was not measured."""
+    suite = load(name)
+    notes = getattr(suite, "NOTES", ())
+    return "\n\n".join([tables.heading(result, *notes), *suite.show(result), *tables.absent(result)])
 
 
 def names() -> list[str]:

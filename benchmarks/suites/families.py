@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import strizh
-from benchmarks import environments, machine, tables
+from benchmarks import environments, tables
 from benchmarks.published import PUBLISHED
 from benchmarks.published_checkpoint import write_published
 from benchmarks.suites import Settings, blank
@@ -31,9 +31,9 @@ HELP = (
 )
 MODELS = tuple(PUBLISHED)
 LENGTHS = (3, 9, 17, 40, 64, 130, 200, 300)  # tokens: within every window, and beyond
-NOTE = (
+NOTES = (
     "random weights at the published shapes; lowest cosine to transformers in float32 (each text alone) over texts of "
-    f"{', '.join(map(str, LENGTHS))} tokens drawn over the whole vocabulary, in one batch"
+    f"{', '.join(map(str, LENGTHS))} tokens drawn over the whole vocabulary, in one batch",
 )
 _SPECIAL = 5  # ids below it have a meaning
 
@@ -49,13 +49,12 @@ def run(settings: Settings) -> dict[str, Any]:
             continue
         with tempfile.TemporaryDirectory(dir=environments.HOME) as folder:
             _one(name, Path(folder), settings, result)
-    return result | {
-        "tables": [
-            "\n".join((*machine.header(result["machine"]), NOTE)),
-            _table(result["rows"]),
-            *tables.absent(result),
-        ]
-    }
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """One table."""
+    return [_table(result["rows"])]
 
 
 def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) -> None:
@@ -124,7 +123,7 @@ def markdown(results: Mapping[str, dict[str, Any]]) -> str:
     variants = [name for name in RECIPES if any(row["variant"] == name for row in rows)]
     cells = {(row["model"], row["variant"]): _cell(row) for row in rows}
     places = dict.fromkeys(_machine(result) for result in results.values())
-    lines = [*(f"{place}  " for place in places), f"{NOTE[0].upper()}{NOTE[1:]}.", ""]
+    lines = [*(f"{place}  " for place in places), f"{NOTES[0].capitalize()}.", ""]
     lines += [
         f"| family | checkpoints | parameters | {' | '.join(variants)} |",
         f"|---|---|---:|{'---|' * len(variants)}",

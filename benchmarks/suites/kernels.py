@@ -1,14 +1,14 @@
 """Each operator of the CPU library beside what bounds it: the matrix instruction's ceiling, or reading memory."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks import ceiling, machine, tables
 from benchmarks.geometries import GEOMETRIES, Geometry
-from benchmarks.suites import Settings
+from benchmarks.suites import Settings, blank
 from strizh import kernels
 from strizh.kernels import native
 
@@ -37,24 +37,31 @@ def run(settings: Settings) -> dict[str, Any]:
         for precision in ("fp32", "bf16"):
             settings.say(f"{model} {precision}")
             rows += _rows(model, GEOMETRIES[model], precision, settings, limits)
-    shown = [*_titles(facts, settings, limits), *_tables(rows)]
-    return {"machine": facts, "ceiling": limits, "rows": rows, "tables": ["\n".join(shown)], "failures": []}
+    return blank(settings) | {
+        "instruction_set": kernels.instruction_set(),
+        "ceiling": limits,
+        "models": {},
+        "rows": rows,
+    }
 
 
-def _titles(facts: dict[str, Any], settings: Settings, limits: dict[str, float]) -> list[str]:
+def show(result: dict[str, Any]) -> list[str]:
+    """The ceilings, and a table for each model and precision."""
+    return ["\n".join(_titles(result)), *tables.by_model(result, _table)]
+
+
+def _titles(result: dict[str, Any]) -> list[str]:
+    limits = result["ceiling"]
     known = ", ".join(f"{name} {rate / 1e9:.0f} GOP/s" for name, rate in limits.items() if name != "memory")
     return [
-        *machine.header(facts),
-        f"{settings.threads} threads, instruction set {kernels.instruction_set()}; median of turns of one pass",
+        f"instruction set {result['instruction_set']}; median of turns of one pass",
         f"ceilings, all cores: {known}; memory reads {limits['memory'] / 1e9:.0f} GB/s",
         "GFLOP/s count the products of the model's own sizes, not what is padded; GB/s count weights and rows once",
     ]
 
 
-def _tables(rows: list[dict[str, Any]]) -> Iterator[str]:
-    for title in dict.fromkeys(row["model"] for row in rows):
-        lines = [_line(row) for row in rows if row["model"] == title]
-        yield f"\n{title}\n{tables.table(_HEADS, lines)}"
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    return tables.table(_HEADS, [_line(row) for row in rows])
 
 
 def _line(row: dict[str, Any]) -> list[str]:

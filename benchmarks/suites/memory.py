@@ -11,33 +11,29 @@ from benchmarks.workloads import ragged
 
 HELP = "resident memory of a model above its imports, its peak, and growth over varied batches"
 MODELS = ("e5-small",)
+NOTES = ("resident bytes of a fresh process; those of its imports are taken off the model's",)
 ALLOWANCE = 120 << 20  # bytes above the bundle's file that a cpu variant may take
 _SAMPLES = 10
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """One fresh process for each engine."""
-    result = blank(settings)
-    blocks = []
+    result = blank(settings) | {"batches": settings.batches}
     for name in settings.models:
         model = models.find(name)
         result["models"][model.name] = model.facts()
-        rows = []
         for probe in candidates(settings, model, result):
             settings.say(f"{model.name}: {probe.name}, {settings.batches} batches")
             try:
-                rows.append(_measure(probe, model, settings))
+                result["rows"].append(_measure(probe, model, settings))
             except EngineError as error:
                 result["failures"].append(f"{model.name}: {probe.name}: {error}")
-        result["rows"] += rows
-        blocks.append(f"## {model.name}\n\n{_table(rows, settings.batches)}")
-    return result | {
-        "tables": [
-            tables.heading(result, "resident bytes of a fresh process; those of its imports are taken off the model's"),
-            *blocks,
-            *tables.absent(result),
-        ]
-    }
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """A table for each model."""
+    return tables.by_model(result, lambda rows: _table(rows, result["batches"]))
 
 
 def _measure(probe: Probe, model: models.Model, settings: Settings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from benchmarks.workloads import Case, passage_lengths
 
 HELP = "cosine to PyTorch float32 by length, and what a text's neighbours change"
 MODELS = ("e5-small",)
+NOTES = ("batch: mixed lengths together; alone: the same texts one by one",)
 BUCKETS = ((1, 16), (17, 128), (129, 512), (513, 8192))  # tokens
 _TEXTS = 400
 _A_BUCKET = 24
@@ -24,7 +25,6 @@ _BATCH = 8  # texts a batch for engines that pad: neighbours of other lengths, a
 def run(settings: Settings) -> dict[str, Any]:
     """Nothing is timed."""
     result = blank(settings)
-    blocks = []
     for name in settings.models:
         model = models.find(name)
         reference = parity.Reference(model, settings.threads)
@@ -46,9 +46,12 @@ def run(settings: Settings) -> dict[str, Any]:
             for row in rows
             if row["misses"]
         ]
-        blocks.append(f"## {model.name}: cosine to {reference.name}\n\n{_table(rows)}")
-    note = "batch: mixed lengths together; alone: the same texts one by one"
-    return result | {"tables": [tables.heading(result, note), *blocks, *tables.absent(result)]}
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """A table for each model."""
+    return tables.by_model(result, _table)
 
 
 def _texts(model: models.Model, settings: Settings) -> list[NDArray[np.int32]]:

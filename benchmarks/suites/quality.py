@@ -1,7 +1,6 @@
-"""What the vectors are worth on labelled texts, beside the speed that was paid for it."""
+"""What the vectors are worth on labelled texts, engine by engine."""
 
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from strizh.export.evaluate.find import find_tasks
 from strizh.export.evaluate.task import Task, Text, interval
 from strizh.kernels.reference import normalize
 
-HELP = "similarity, retrieval and bitext on labelled texts (--texts DIR): the loss to float32, and the speed"
+HELP = "similarity, retrieval and bitext on labelled texts (--texts DIR): the loss to float32"
 MODELS = ("tests/data/rope-e5-tiny-ru",)
 TASKS = ("stsb", "xquad", "tatoeba", "docs")  # parts of file names: the others are large, or saturated
+NOTES = ("float32: the score; every other line: the difference to it [its 95 % interval by the paired bootstrap]",)
 _BATCH = 16  # texts a batch for engines that pad
-_SPEED_TEXTS = 256
 
 Embed = Callable[[Task], Vectors]
 
@@ -30,9 +29,8 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     if settings.texts is None:
         result["failures"].append("quality needs labelled texts: give their folder with --texts DIR")
-        return result | {"tables": [tables.heading(result)]}
+        return result
     tasks = find_tasks(settings.texts, names=TASKS)
-    blocks = []
     for name in settings.models:
         model = models.find(name)
         reference = Reference(model, settings.threads)
@@ -41,7 +39,7 @@ def run(settings: Settings) -> dict[str, Any]:
         baseline = _measures(tasks, _embed(reference.worker, model, 1))
         reference.close()
         rows = []
-        for contender in open_all(model, engines.of_ids(settings.engines), settings.threads, result, settings.say):
+        for contender in open_all(model, engines.find(list(settings.engines)), settings.threads, result, settings.say):
             try:
                 rows.append(_measure(contender, model, tasks, baseline, settings))
             except EngineError as error:
@@ -50,12 +48,12 @@ def run(settings: Settings) -> dict[str, Any]:
         result["rows"] += rows
         scores = {name: measure.value for name, measure in baseline.items()}
         result["models"][model.name]["scores"] = scores
-        blocks.append(f"## {model.name}: score, and its difference to {reference.name}\n\n{_table(rows, scores)}")
-    notes = (
-        "[low..high]: 95 % interval of the difference by the paired bootstrap",
-        "tokens/s: passages, not interleaved and not for publication; batches of 16 where engines pad",
-    )
-    return result | {"tables": [tables.heading(result, *notes), *blocks, *tables.absent(result)]}
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """A table for each model: scores of float32, and the differences to them."""
+    return tables.by_model(result, lambda rows: _table(rows, result["models"][rows[0]["model"]]["scores"]))
 
 
 def _measure(
@@ -63,11 +61,6 @@ def _measure(
 ) -> dict[str, Any]:
     size = None if contender.configuration.batch_sizes == (None,) else _BATCH
     found = _measures(tasks, _embed(contender.worker, model, size))
-    passages = [text.text for task in tasks for text in task.texts if text.role == "passage"][:_SPEED_TEXTS]
-    ids = texts.tokenize(model, passages or [text.text for text in tasks[0].texts])
-    contender.worker.load(Batch(ids))
-    contender.worker.time(size, settings.method.warm_up)
-    seconds = median(contender.worker.time(size, settings.method.seconds)["seconds"])
     return {
         "model": model.name,
         "contender": contender.configuration.label,
@@ -75,7 +68,6 @@ def _measure(
         "ours": contender.configuration.ours,
         "scores": {name: measure.value for name, measure in found.items()},
         "intervals": {name: interval(measure, baseline[name]) for name, measure in found.items()},
-        "tokens_per_second": sum(map(len, ids)) / seconds,
     }
 
 
@@ -85,25 +77,32 @@ def _measures(tasks: Sequence[Task], embed: Embed) -> dict[str, Any]:
 
 
 def _embed(worker: Worker, model: models.Model, batch_size: int | None) -> Embed:
-    """Unit vectors of a task's texts. The one text that stands in a task many times is computed once."""
+    """Unit vectors of a task's texts. The one text that stands in a task many times is computed once.
+
+    Texts of one prompt go into a call of their own: engines that put it there by themselves know only one a call.
+    """
     query, passage = texts.prompts(model)
     prompts = {"query": query, "symmetric": query, "passage": passage}
 
     def embed(task: Task) -> Vectors:
-        own: list[Text] = list(dict.fromkeys(task.texts))
-        worker.load(Batch(texts.tokenize(model, [prompts[text.role] + text.text for text in own])))
-        vectors = dict(zip(own, normalize(worker.vectors(batch_size)), strict=True))
+        vectors: dict[Text, Vectors] = {}
+        for prompt in dict.fromkeys(prompts.values()):
+            own = [text for text in dict.fromkeys(task.texts) if prompts[text.role] == prompt]
+            strings = [prompt + text.text for text in own]
+            if own:
+                worker.load(Batch(texts.tokenize(model, strings)) if worker.takes_ids else Batch([], strings))
+                vectors |= dict(zip(own, normalize(worker.vectors(batch_size)), strict=True))
         return np.stack([vectors[text] for text in task.texts]).astype(np.float32)
 
     return embed
 
 
 def _table(rows: list[dict[str, Any]], scores: dict[str, float]) -> str:
-    lines = [("float32", *(f"{score:.4f}" for score in scores.values()), "")]
+    lines = [("float32", *(f"{score:.4f}" for score in scores.values()))]
     for row in rows:
         cells = (_cell(row, name, score) for name, score in scores.items())
-        lines.append((f"{row['contender']} ({row['configuration']})", *cells, tables.number(row["tokens_per_second"])))
-    return tables.table(("", *scores, "tokens/s"), lines)
+        lines.append((f"{row['contender']} ({row['configuration']})", *cells))
+    return tables.table(("", *scores), lines)
 
 
 def _cell(row: dict[str, Any], name: str, score: float) -> str:

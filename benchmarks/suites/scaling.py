@@ -13,6 +13,7 @@ from benchmarks.suites import Settings, blank
 from benchmarks.workloads import Case, equal
 
 HELP = "cost against length, number of texts and threads, with fitted exponents"
+NOTES = tables.ROUNDS
 MODELS = ("e5-small",)
 ENGINES = ("strizh*", "onnxruntime fp32", "openvino bf16", "torch bf16")
 LENGTHS = tuple(equal(1, length) for length in (16, 64, 256, 1024, 2048, 4096, 8192))
@@ -24,7 +25,6 @@ def run(settings: Settings) -> dict[str, Any]:
     """Lengths and counts with all threads, then two cases with 1, 2, 4 ... threads."""
     result = blank(settings)
     configurations = engines.find(list(settings.engines or ENGINES))
-    blocks = []
     for name in settings.models:
         model = models.find(name)
         result["models"][model.name] = model.facts()
@@ -32,16 +32,26 @@ def run(settings: Settings) -> dict[str, Any]:
             cases = settings.chosen(every)
             contest = hold(model, cases, configurations, settings, result)
             _collect(result, model.name, contest, settings.threads, title)
-            blocks.append(f"## {model.name}: seconds against {title}\n\n{_grown(contest.rows, cases, title)}")
         threads = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= settings.threads]
         for count in threads:
             contest = hold(
                 model, settings.chosen(THREAD_CASES), configurations, replace(settings, threads=count), result
             )
             _collect(result, model.name, contest, count, "threads")
-        blocks.append(f"## {model.name}: speed with threads\n\n{_threads(result['rows'], model.name, threads)}")
     result["absent"] = [one for at, one in enumerate(result["absent"]) if one not in result["absent"][:at]]
-    return result | {"tables": [tables.heading(result, *tables.ROUNDS), *blocks, *tables.absent(result)]}
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """Three tables a model."""
+    blocks = []
+    for name in result["models"]:
+        rows = [row for row in result["rows"] if row["model"] == name]
+        for axis, cases in (("length", LENGTHS), ("texts", COUNTS)):
+            own = [row for row in rows if row["axis"] == axis]
+            blocks.append(f"## {name}: time against {axis}\n\n{_grown(own, cases, axis)}")
+        blocks.append(f"## {name}: speed with threads\n\n{_threads([row for row in rows if row['axis'] == 'threads'])}")
+    return blocks
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -67,8 +77,9 @@ def _grown(rows: list[dict[str, Any]], cases: Sequence[Case], axis: str) -> str:
     return tables.table((f"ms, by {axis}", *map(str, sizes.values()), "exponent", "upper half"), lines)
 
 
-def _threads(rows: list[dict[str, Any]], name: str, threads: Sequence[int]) -> str:
-    own = [row for row in rows if row["axis"] == "threads" and row["model"] == name and row["rounds"]]
+def _threads(rows: list[dict[str, Any]]) -> str:
+    own = [row for row in rows if row["rounds"]]
+    threads = sorted({row["threads"] for row in own})
     lines = []
     for contender, case in dict.fromkeys((row["contender"], row["case"]) for row in own):
         found = {row["threads"]: _seconds(row) for row in own if (row["contender"], row["case"]) == (contender, case)}

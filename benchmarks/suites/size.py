@@ -40,6 +40,11 @@ def run(settings: Settings) -> dict[str, Any]:
                 }
             )
     result["installed"] = weights
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """One table."""
     heads = ("MiB", "artefact", "installed, Python apart")
     lines = [
         (
@@ -49,7 +54,7 @@ def run(settings: Settings) -> dict[str, Any]:
         )
         for row in result["rows"]
     ]
-    return result | {"tables": [tables.heading(result), tables.table(heads, lines), *tables.absent(result)]}
+    return [tables.table(heads, lines)]
 
 
 def _installed(environment: str, packages: tuple[str, ...]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from benchmarks.suites import Settings, blank
 
 HELP = "process start to first vector; load to first vector alone, page cache warm"
 MODELS = ("base",)
+NOTES = ("a fresh process for every reading; the page cache is warm",)
 LOAD_SECONDS = 0.3  # load to first vector of cpu-bf16 on the base geometry, page cache warm
 
 
@@ -17,7 +18,6 @@ def run(settings: Settings) -> dict[str, Any]:
     """Interleaved rounds of fresh processes."""
     result = blank(settings)
     watch = Watch()
-    blocks = []
     for name in settings.models:
         model = models.find(name)
         result["models"][model.name] = model.facts()
@@ -27,16 +27,13 @@ def run(settings: Settings) -> dict[str, Any]:
             for probe in probes:
                 _round(probe, model, settings, watch, result["thrown_away"])
             settings.say(f"round {number + 1} of {settings.method.rounds}")
-        rows = [_row(probe, model) for probe in probes]
-        result["rows"] += rows
-        blocks.append(f"## {model.name}\n\n{_table(rows)}")
-    return result | {
-        "tables": [
-            tables.heading(result, "a fresh process for every reading; the page cache is warm"),
-            *blocks,
-            *tables.absent(result),
-        ]
-    }
+        result["rows"] += [_row(probe, model) for probe in probes]
+    return result
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """A table for each model."""
+    return tables.by_model(result, _table)
 
 
 def _round(probe: Probe, model: models.Model, settings: Settings, watch: Watch, thrown_away: list[str]) -> None:

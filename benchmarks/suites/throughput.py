@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from benchmarks import ceiling, machine, roofline
+from benchmarks import ceiling, machine, roofline, tables
 from benchmarks.suites import Settings
-from benchmarks.suites._contests import run_contests
+from benchmarks.suites._contests import run_contests, show_contests
 from benchmarks.workloads import equal, mixed_strings, ragged, ragged_mean
 
 HELP = "batches and single texts beside every peer, with the goals"
+NOTES = tables.ROUNDS
 MODELS = ("base", "e5-small", "mini")
 CASES = (
     equal(16, 128),
@@ -29,6 +30,15 @@ def run(settings: Settings) -> dict[str, Any]:
     result = run_contests(settings, CASES)
     after = ceiling.measure(here["flags"], settings.threads)
     best = {name: max(rate, after[name]) for name, rate in before.items()}
-    shares = list(roofline.shares(result["rows"], CASES, result["models"], best, machine.kind(here)))
-    result["tables"].append(roofline.table(shares, best))
-    return result | {"ceiling": best, "shares": shares}
+    return result | {"ceiling": best}
+
+
+def show(result: dict[str, Any]) -> list[str]:
+    """A table for each case, the goals, and the shares of the ceilings."""
+    return [*show_contests(result, tables.timings), roofline.table(shares(result), result["ceiling"])]
+
+
+def shares(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What part of the ceilings every row reached."""
+    kind = machine.kind(result["machine"])
+    return list(roofline.shares(result["rows"], CASES, result["models"], result["ceiling"], kind))

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import report, results, svg
+from benchmarks import plots, report, results, svg
 
 MACHINE = {
     "cpu": "Test <CPU>", "flags": ["amx_bf16"], "cores": 2, "governor": None, "virtual": False, "l2_cache": None,
@@ -14,35 +14,56 @@ MACHINE = {
 }  # fmt: skip
 
 
-def row(contender: str, seconds: float | None) -> dict[str, Any]:
+def row(contender: str, seconds: float | None, case: str = "ragged") -> dict[str, Any]:
+    rounds = [{"number": 1, "median": seconds, "least": seconds, "cpu_seconds": 1}] if seconds else []
     return {
-        "model": "base", "contender": contender, "case": "16x128", "metric": "tokens/s", "tokens": 2048,
-        "ours": contender.startswith("strizh"), "parity": {"cosine_min": 0.5, "misses": [] if seconds else ["far off"]},
-        "rounds": [{"number": 1, "median": seconds}, {"number": 2, "median": 2 * seconds}] if seconds else [],
+        "model": "base", "contender": contender, "configuration": "", "case": case, "metric": "tokens/s", "tokens": 2048,
+        "ours": contender.startswith("strizh"), "precision": "bf16", "texts": 16, "batch_size": 8, "error": "",
+        "parity": {"cosine_min": 0.5, "misses": [] if seconds else ["far off"]}, "rounds": rounds,
+    }  # fmt: skip
+
+
+def result_of(suite: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    shape = {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+    facts = {"real": False, "reference": "torch fp32", "shape": shape, "scores": {"similarity": 0.8, "retrieval": 0.6}}
+    method = {"allow_noise": False, "rounds": 1, "seconds": 1.0}
+    return {
+        "suite": suite, "machine": MACHINE, "method": method, "threads": 2, "models": {"base": facts}, "versions": {},
+        "rows": rows, "absent": [], "failures": [], "ceiling": {"bf16": 1e12, "memory": 1e10},
     }  # fmt: skip
 
 
 @pytest.fixture
 def result() -> dict[str, Any]:
-    goal = {
-        "model": "base", "case": "16x128", "ours": "strizh cpu-bf16", "theirs": "x", "ratio": 0.5, "low": 0.4, "high": 0.6,
-        "best": 0.45,
-        "sense": ">=", "required": 1.6, "aim": 2.2, "verdict": "short",
-    }  # fmt: skip
-    rows = [row("strizh cpu-bf16", 0.5), row("other & others", 1.0), row("wrong", None)]
-    method = {"allow_noise": False}
-    return {
-        "suite": "throughput", "machine": MACHINE, "method": method, "models": {"base": {}}, "rows": rows, "goals": [goal],
-    }  # fmt: skip
+    rows = [row("strizh cpu-bf16", 0.5), row("other & others", 0.6), row("wrong", None)]
+    return result_of("throughput", [*rows, row("strizh cpu-bf16", 0.4, "texts"), row("torch fp32", 1.6, "texts")])
 
 
 def test_plots_are_xml_with_a_bar_for_each_timed_row(result: dict[str, Any]) -> None:
-    ((name, plot),) = report.plots(result)
-    assert name == "base-16x128"
+    ((name, plot),) = plots.speed(result)
+    assert name == "base-ragged"
     bars = [element for element in ElementTree.fromstring(plot).iter() if element.get("height") == "16"]
     assert len(bars) == 2
     widths = [float(str(bar.get("width"))) for bar in bars]
-    assert widths[0] == pytest.approx(2 * widths[1], rel=1e-3)  # the longer bar is the quicker engine, and first
+    assert widths[0] == pytest.approx(1.2 * widths[1], rel=1e-3)  # the longer bar is the quicker engine, and first
+
+
+def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any]) -> None:
+    scores = {"strizh cpu-bf16": (0.8, 0.58), "torch fp32": (0.8, 0.6), "never timed": (0.7, 0.7)}
+    rows = [
+        {
+            "model": "base",
+            "contender": name,
+            "ours": False,
+            "scores": dict(zip(("similarity", "retrieval"), own, strict=True)),
+        }
+        for name, own in scores.items()
+    ]
+    ((name, plot),) = plots.trade(result_of("quality", rows), result)
+    assert name == "base-trade"
+    assert [word for word in scores if word in plot] == ["strizh cpu-bf16", "torch fp32"]
+    assert "-1.000" in plot  # two points of one task are one point of the mean of two
+    assert ">4<" in plot  # times as fast
 
 
 def test_a_scatter_keeps_its_points_inside() -> None:
@@ -56,7 +77,7 @@ def test_a_scatter_keeps_its_points_inside() -> None:
 
 
 def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
-    results.write(result, tmp_path / "throughput.json")
+    results.write(result, tmp_path / "machine" / "throughput.json")
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{report.BEGIN}\nold figures\n{report.END}\nafter\n")
     assert report.main([str(tmp_path), "--readme", str(readme)]) == 0
@@ -64,14 +85,16 @@ def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path,
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old figures" not in text
-    assert "| strizh cpu-bf16 | 3,072 | 0.500000 |" in text
-    assert "| wrong | FAIL | 0.500000 |" in text
+    assert "| strizh cpu-bf16 | 4,096 | 5,120 | 0.500000 |" in text
+    assert "| wrong | FAIL | - | 0.500000 |" in text
     assert "**short**" in text
-    assert (tmp_path / "throughput-base-16x128.svg").is_file()
+    assert "(machine/base-ragged.svg)" in text
+    assert (tmp_path / "machine" / "base-ragged.svg").is_file()
+    assert "other & others" in (tmp_path / "machine" / "README.md").read_text()
 
 
 def test_a_readme_without_marks_is_left_alone(tmp_path: Path, result: dict[str, Any]) -> None:
-    results.write(result, tmp_path / "throughput.json")
+    results.write(result, tmp_path / "machine" / "throughput.json")
     readme = tmp_path / "README.md"
     readme.write_text("nothing to replace\n")
     assert report.main([str(tmp_path), "--readme", str(readme)]) == 1
