@@ -107,5 +107,11 @@ def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
         "sense": ">=" if more_is_better else "<=",
         "required": required,
         "aim": aim,
-        "verdict": "short" if not meets(required) else "aim met" if aim is not None and meets(aim) else "PASS",
+        "verdict": "FAIL: parity"
+        if ours["parity"]["misses"]
+        else "short"
+        if not meets(required)
+        else "aim met"
+        if aim is not None and meets(aim)
+        else "PASS",
     }

@@ -55,7 +55,7 @@ def _cell(row: Row | None) -> str:
     if row is None:
         return "-"
     if row["rounds"]:
-        return number(figures(row)["median"])
+        return number(figures(row)["median"]) + (" FAIL" if row["parity"]["misses"] else "")
     return "failed" if row["error"] else "FAIL" if row["parity"]["misses"] else "noisy"
 
 

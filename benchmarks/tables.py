@@ -86,7 +86,7 @@ def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
         f"{number(found['low'])}..{number(found['high'])}",
         relative,
         str(row["batch_size"] or "own"),
-        cosine(row),
+        cosine(row) + (" FAIL" if row["parity"]["misses"] else ""),
         f"{cpu_seconds_per_1000_tokens(row):.3f}" + (f", {energy:.1f} J" if energy is not None else ""),
     )
 

@@ -18,6 +18,7 @@ def row(
         "precision": precision,
         "ours": contender.startswith("strizh"),
         "tokens": 2048,
+        "parity": {"misses": []},
         "rounds": [{"number": number, "median": time, "least": time} for number, time in enumerate(seconds)],
     }
 
@@ -36,6 +37,11 @@ def test_throughput_is_required_to_be_above(ratio: float, verdict: str) -> None:
 def test_latency_is_required_to_be_below(ratio: float, verdict: str) -> None:
     rows = [row("strizh cpu-bf16", "1x16", [ratio], metric="ms"), row("torch bf16", "1x16", [1.0], metric="ms")]
     assert verdicts(rows) == {"1x16": verdict}
+
+
+def test_speed_is_worth_nothing_where_the_vectors_miss_their_promise() -> None:
+    ours = row("strizh cpu-bf16", "16x128", [0.1]) | {"parity": {"misses": ["cosine 0.5"]}}
+    assert verdicts([ours, row("openvino bf16", "16x128", [1.0])]) == {"16x128": "FAIL: parity"}
 
 
 def test_the_fastest_peer_counts_and_int8_only_for_int8() -> None:
