@@ -95,6 +95,9 @@ def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
     def meets(bound: float | None) -> bool:
         return bound is None or (ratio >= bound if more_is_better else ratio <= bound)
 
+    verdict = "short" if not meets(required) else "aim met" if aim is not None and meets(aim) else "PASS"
+    if ours["parity"]["misses"]:
+        verdict = "FAIL: parity"
     beside = theirs["contender"] + (f" on {theirs['case']}" if theirs["case"] != ours["case"] else "")
     return {
         "case": ours["case"],
@@ -107,11 +110,5 @@ def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
         "sense": ">=" if more_is_better else "<=",
         "required": required,
         "aim": aim,
-        "verdict": "FAIL: parity"
-        if ours["parity"]["misses"]
-        else "short"
-        if not meets(required)
-        else "aim met"
-        if aim is not None and meets(aim)
-        else "PASS",
+        "verdict": verdict,
     }
