@@ -46,7 +46,7 @@ def choose(
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
     if problem := obstacle(variants[name].target, host) or _unreached(variants[name]):
         raise DeviceError(f"variant {name} {problem}. `strizh doctor` shows what runs here")
-    own = (PROVIDER, CPU) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
+    own = (PROVIDER,) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
     return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
 
 

@@ -55,12 +55,20 @@ def _create(graph: Path, variant: Variant, name: str, threads: int, providers: S
     options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:
         _register_operators(options, name)
-    if variant.target == "cuda":
-        _prepare_cuda(options, providers)
+    if variant.target == "cuda" and PROVIDER in providers:
+        onnxruntime.preload_dlls()  # of NVIDIA's wheels
+        # A node that the GPU cannot run is an error, not a detour. The CPU's provider may not be named then.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        providers = [PROVIDER]
     settings = [dict(cuda.OPTIONS) if provider == PROVIDER else {} for provider in providers]
     try:
-        return onnxruntime.InferenceSession(str(graph), options, list(providers), settings)
+        return onnxruntime.InferenceSession(str(graph), options, list(providers), settings, enable_fallback=0)
     except Exception as error:  # pybind classes without a common base of their own
+        if PROVIDER in providers:
+            raise DeviceError(
+                f"{name}: ONNX Runtime's CUDA provider does not run the graph: {one_line(error)}. If it misses a library "
+                "of CUDA: pip install 'onnxruntime-gpu[cuda]', or import a CUDA build of torch before"
+            ) from None
         raise BundleError(
             f"{graph.name} is not a graph that ONNX Runtime {onnxruntime.__version__} can run: {one_line(error)}. "
             "Check the bundle with `strizh verify`, or export it again"
@@ -77,13 +85,6 @@ def _options(threads: int) -> Any:
     # nodes), and stop when it ends: an idle encoder uses no CPU.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
-
-
-def _prepare_cuda(options: Any, providers: Sequence[str]) -> None:
-    """The libraries of NVIDIA's wheels are loaded, and a node that the GPU cannot run is an error, not a detour."""
-    if PROVIDER in providers:
-        onnxruntime.preload_dlls()
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
 
 
 def _register_operators(options: Any, name: str) -> None:

@@ -1,5 +1,6 @@
 """Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
 from strizh.runtime.batching import PackedBatch
+from strizh.runtime.bundle import Variant
+from strizh.runtime.cuda import PROVIDER
+from strizh.runtime.errors import DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import cuda
+from strizh.runtime.sessions import cuda, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.session import Output
@@ -117,3 +121,23 @@ def test_cuda_graphs_are_bounded(session: CudaSession, monkeypatch: pytest.Monke
     assert session.graphs == 2
     session.warm_up(batches[3], SENTENCES)
     assert session.graphs == 2, "a batch of more tokens than graphs pay for has none"
+
+
+def test_cuda_nodes_never_take_a_detour_over_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is asked for with the GPU's provider alone, and with ONNX Runtime's way back to the CPU closed."""
+    asked: list[Any] = []
+
+    def refuse(
+        graph: str, options: Any, providers: list[str], settings: list[dict[str, str]], enable_fallback: int
+    ) -> None:
+        assert not enable_fallback
+        entry = options.get_session_config_entry("session.disable_cpu_ep_fallback")
+        asked.append((entry, providers, settings))
+        raise RuntimeError("no GPU")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    variant = Variant("packed/cuda_fp16.onnx", "cuda", "fp16")
+    with pytest.raises(DeviceError, match="cuda-fp16: ONNX Runtime's CUDA provider does not run the graph: no GPU"):
+        opening._create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER, "CPUExecutionProvider"))
+    assert asked == [("1", [PROVIDER], [dict(cuda.OPTIONS)])]
