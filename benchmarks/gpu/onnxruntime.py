@@ -33,7 +33,7 @@ def session(spec: EncoderSpec, weights: Weights) -> CudaSession:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     graph = target.build(spec, weights).SerializeToString()
-    opened = onnxruntime.InferenceSession(graph, options, providers=[(cuda.PROVIDER, dict(OPTIONS))])
+    opened = onnxruntime.InferenceSession(graph, options, providers=[(cuda.PROVIDER, dict(OPTIONS))], enable_fallback=0)
     return CudaSession(opened, variant="cuda-fp16")
 
 
