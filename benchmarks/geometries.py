@@ -95,14 +95,14 @@ def _weights(geometry: Geometry) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def write_tokenizer(folder: Path, max_length: int) -> None:
+def write_tokenizer(folder: Path, max_length: int, vocab_size: int = VOCAB_SIZE) -> None:
     """A tokenizer of whole words: those of our own sentences first, numbered ones up to the vocabulary's size."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     from benchmarks.workloads import vocabulary
 
     words = [*_SPECIAL, *vocabulary()]
-    words += [f"слово{index}" for index in range(len(words), VOCAB_SIZE)]
+    words += [f"слово{index}" for index in range(len(words), vocab_size)]
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.geometries import write_json, write_tokenizer
+from benchmarks.geometries import VOCAB_SIZE, write_json, write_tokenizer
 from benchmarks.published import Published
 
 _MODULES = "sentence_transformers.models"
@@ -20,7 +20,7 @@ def write_published(folder: Path, shape: Published) -> int:
         model.half()
     model.save_pretrained(folder)
     longest = 512 if shape.model_type == "t5" else int(shape.config.get("max_position_embeddings", 512))
-    write_tokenizer(folder, longest)
+    write_tokenizer(folder, longest, min(VOCAB_SIZE, model.config.vocab_size))
     _write_modules(folder, shape, model.config.hidden_size)
     return sum(parameter.numel() for parameter in model.parameters())
 
