@@ -18,6 +18,7 @@ from strizh.export.hub import resolve
 from strizh.export.manifest import describe_bundle, files_of
 from strizh.export.options import Options, Plan, plan
 from strizh.export.parity import check_promises, parity_texts, parity_with, quick_parity
+from strizh.export.prompts import with_known_prompts
 from strizh.export.quantize.magnitudes import check as check_magnitudes
 from strizh.export.quantize.quantizer import Quantizer, Quantizing
 from strizh.export.recipes import CPU_BF16, PORTABLE_FP32, Recipe, find_recipe
@@ -82,7 +83,7 @@ def export_model(
     )
     with staging(Path(output), force) as folder:
         step("reading the checkpoint")
-        checkpoint = read_checkpoint(resolve(str(source)), task)
+        checkpoint = with_known_prompts(read_checkpoint(resolve(str(source)), task), str(source))
         make = {"build": _build, "trace": _trace}.get(method)
         if make is None:
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")

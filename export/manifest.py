@@ -20,6 +20,9 @@ def describe_bundle(
     """The manifest of what lies in `folder`, without parity."""
     spec = planned.spec
     notes = [*planned.warnings]
+    if not checkpoint.modules.prompts_stored:
+        names = ", ".join(checkpoint.modules.prompts)
+        notes.append(f"the prompts {names} are from the model's card: the checkpoint stores none, and none is a default")
     if checkpoint.task:
         notes.append(f"the adapter of task {checkpoint.task!r} is merged; another task needs a bundle of its own")
     elif checkpoint.tasks:

@@ -33,6 +33,7 @@ class Modules:
     lower_case: bool = False
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    prompts_stored: bool = True  # False for those that only the model's card has
     activation: str | None = None  # a cross-encoder's, from logits to scores: a class of torch by its full name
 
 

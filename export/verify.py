@@ -114,6 +114,8 @@ def check_prompts(bundle: Path, variant: str, manifest: Manifest) -> list[str]:
     texts = parity_texts()[:4]
     with strizh.load(bundle, variant=variant) as encoder:
         for name, prompt in manifest.prompts.items():
+            if "{task}" in prompt:  # a template, which is no prompt before it is filled
+                continue
             ids = [tokenizer.encode(prompt + text).ids for text in texts]
             figures = compare(encoder.encode(texts, prompt_name=name), encoder.encode_tokens(PackedBatch.pack(ids)), "")
             if figures.cosine_min < 0.99999:  # the same ids in the same variant: another token is far outside this

@@ -68,12 +68,13 @@ class Quantizer:
         """[n, dim] to [n, width] of `dtype`."""
         if self.precision == "float32":
             return vectors
-        if self._ranges is not None:
-            start, step = self._ranges
-            steps = np.clip(np.floor((vectors - start) / step), 0, 255)
-            return (steps - 128).astype(np.int8) if self.precision == "int8" else steps.astype(np.uint8)
-        packed = np.packbits(vectors > 0, axis=-1)
-        return packed if self.precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
+        if self.precision.endswith("binary"):
+            packed = np.packbits(vectors > 0, axis=-1)
+            return packed if self.precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
+        assert self._ranges is not None
+        start, step = self._ranges
+        steps: Float32 = np.clip(np.floor((vectors - start) / step), 0, 255)
+        return (steps - 128).astype(np.int8) if self.precision == "int8" else steps.astype(np.uint8)
 
 
 def quantize_embeddings(

@@ -4,23 +4,30 @@ from collections.abc import Mapping
 
 from strizh.runtime.errors import UsageError
 
+_TASK = "{task}"
+
 
 def resolve_prompt(
     prompts: Mapping[str, str], default_name: str | None, *, prompt: str | None, prompt_name: str | None
 ) -> str:
     """The text to put in front: `prompt` wins, then the one that `prompt_name` names, then the checkpoint's default.
 
-    `prompt=""` asks for none. An unknown name is a `UsageError` that lists the known ones.
+    `prompt=""` asks for none. An unknown name is a `UsageError` that lists the known ones, and so is a template, which
+    holds `{task}` for the caller to fill.
     """
     if prompt is not None:
         if not isinstance(prompt, str):
             raise UsageError(f"prompt is of type {type(prompt).__name__}, expected a string such as 'query: '")
         return prompt
-    if prompt_name is not None:
-        if prompt_name not in prompts:
-            known = ", ".join(repr(name) for name in prompts) or "none"
-            raise UsageError(
-                f"prompt_name is {prompt_name!r}, this bundle has {known}. Use one of those, or prompt= with the text"
-            )
-        return prompts[prompt_name]
-    return prompts[default_name] if default_name is not None else ""
+    if prompt_name is not None and prompt_name not in prompts:
+        known = ", ".join(repr(name) for name in prompts) or "none"
+        raise UsageError(
+            f"prompt_name is {prompt_name!r}, this bundle has {known}. Use one of those, or prompt= with the text"
+        )
+    name = default_name if prompt_name is None else prompt_name
+    text = "" if name is None else prompts[name]
+    if _TASK in text:
+        raise UsageError(
+            f"prompt {name!r} is the template {text!r}. Say what the task is: prompt=encoder.prompts[{name!r}].format(task='...')"
+        )
+    return text
