@@ -19,21 +19,21 @@ from strizh.runtime.sessions.padded import PaddedSession
 from strizh.runtime.sessions.session import Session, one_line
 
 PACKED_TARGETS = ("cpu",)
+_HASHING_THREADS = 4
 
 
 def open_session(bundle: Bundle, name: str, file: str, *, threads: int, providers: Sequence[str]) -> Session:
     """Open a graph of variant `name`; `file` is its encoder or its classifier.
 
-    The files are hashed while ONNX Runtime loads them, and nothing is returned before the hashes agree. A second core
-    does the hashing, 1 GB/s: 555 MB took 0.3 to 0.6 s on top of 1.2 to 1.8 s, on a busy machine with two of them. Damaged
-    weights would give wrong vectors without a word, which is worth that. `BundleError` for a bad file, `DeviceError`
-    for a bad machine.
+    The files are hashed while ONNX Runtime loads them, by up to `_HASHING_THREADS` at 1 to 1.5 GB/s each, and nothing is
+    returned before the hashes agree: damaged weights would give wrong vectors without a word. `BundleError` for a bad
+    file, `DeviceError` for a bad machine.
     """
     variant = bundle.manifest.variants[name]
     graph = bundle.path(file)
     check_graph(bundle, file, variant.data)
     with ThreadPoolExecutor(1, "strizh-hash") as hashing:
-        intact = hashing.submit(bundle.verify, (file, *variant.data))
+        intact = hashing.submit(bundle.verify, (file, *variant.data), min(threads, _HASHING_THREADS))
         try:
             session = _create(graph, variant, name, threads, providers)
         except BundleError:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from strizh.runtime.bundle import FORMAT_VERSION, MANIFEST, Bundle, File, Manifest, Variant, read_manifest, sha256
+from strizh.runtime import hashing
+from strizh.runtime.bundle import FORMAT_VERSION, MANIFEST, Bundle, File, Manifest, Variant, read_manifest
 from strizh.runtime.errors import BundleError
 
 MakeBundle = Callable[..., Path]
@@ -125,7 +126,7 @@ def test_files_are_checked_by_size_at_once_and_by_hash_on_demand(make_bundle: Ma
     bundle.verify(bundle.manifest.files)
     path = bundle.path("onnx/model.onnx")
     original = path.read_bytes()
-    assert sha256(path) == bundle.manifest.files["onnx/model.onnx"].sha256
+    assert hashing.sha256(path) == bundle.manifest.files["onnx/model.onnx"].sha256
     path.write_bytes(original[:-1])
     with pytest.raises(BundleError, match=f"has {len(original) - 1} bytes, the manifest says {len(original)}"):
         bundle.path("onnx/model.onnx")
@@ -133,3 +134,38 @@ def test_files_are_checked_by_size_at_once_and_by_hash_on_demand(make_bundle: Ma
     bundle.path("onnx/model.onnx")
     with pytest.raises(BundleError, match="SHA-256 differs"):
         bundle.verify(["tokenizer.json", "onnx/model.onnx"])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("at", [0, 99, 100, -1])
+def test_every_byte_of_every_block_is_hashed(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, at: int, threads: int
+) -> None:
+    monkeypatch.setattr(hashing, "BLOCK", 100)
+    bundle = Bundle(make_bundle())
+    path, file = bundle.path("onnx/model.onnx"), bundle.manifest.files["onnx/model.onnx"]
+    content = bytearray(path.read_bytes())
+    assert len(file.blocks) == -(-len(content) // 100) > 2
+    bundle.verify(bundle.manifest.files, threads)
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"model\.onnx is not the file that was exported"):
+        bundle.verify(bundle.manifest.files, threads)
+
+
+def test_a_file_of_one_block_has_no_blocks(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_bundle()
+    size = (folder / "onnx/model.onnx").stat().st_size
+    monkeypatch.setattr(hashing, "BLOCK", size)
+    assert File.of(folder / "onnx/model.onnx").blocks == ()
+    monkeypatch.setattr(hashing, "BLOCK", size - 1)
+    assert len(File.of(folder / "onnx/model.onnx").blocks) == 2
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"), [(["0" * 64], "1 blocks, expected 0"), (["x"], "no proper size and SHA-256")]
+)
+def test_wrong_blocks_are_refused(make_bundle: MakeBundle, blocks: list[str], message: str) -> None:
+    folder = edit(make_bundle(), lambda data: data["files"]["onnx/model.onnx"].update(blocks=blocks))
+    with pytest.raises(BundleError, match=message):
+        read_manifest(folder)
