@@ -6,7 +6,8 @@
 // a panel is two tiles side by side, each one half of its 128-byte steps.
 enum : size_t { kTileRows = 32, kHalf = 16, kPanelStride = kPanelColumns * kGroupBytes };
 // One tile's product is too short to fetch a whole panel, and runs beside the vector units.
-enum : bool { kFetchByEveryTile = true, kOverlapsEpilogue = true };
+enum : size_t { kFetchingTiles = SIZE_MAX };
+enum : bool { kOverlapsEpilogue = true };
 static_assert(kAttendRows % kTileRows == 0, "attention's sums are whole tiles");
 
 // Whole tiles first: one of up to 16 rows costs half as much as one of 32.

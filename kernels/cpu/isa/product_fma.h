@@ -5,7 +5,8 @@
 // the first-level cache, so that all groups of rows share what was fetched; bf16 is spread to floats there, once for
 // all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks.
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
-enum : bool { kFetchByEveryTile = false, kOverlapsEpilogue = false };
+enum : size_t { kFetchingTiles = 1 };
+enum : bool { kOverlapsEpilogue = false };
 enum : size_t { kBlockLines = 4, kBlockGroups = kBlockLines * kLineGroups };
 
 static inline size_t nearly_equal(size_t n, size_t parts, size_t i) { return i >= parts ? n : i * n / parts; }

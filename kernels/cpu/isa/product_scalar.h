@@ -2,7 +2,8 @@
 #include "integers_scalar.h"
 
 enum : size_t { kTileRows = 8 };
-enum : bool { kFetchByEveryTile = false, kOverlapsEpilogue = false };
+enum : size_t { kFetchingTiles = 1 };
+enum : bool { kOverlapsEpilogue = false };
 
 static inline size_t tile_edge(size_t rows, size_t tile) { return tile * kTileRows < rows ? tile * kTileRows : rows; }
 

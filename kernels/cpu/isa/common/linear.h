@@ -78,9 +78,10 @@ static inline void epilogue(const LinearCall& call, const float* sums, size_t pa
 }
 
 static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
-  if (!kFetchByEveryTile) return tile + 1 == tiles ? panel : Fetch{nullptr, nullptr, panel.limit};
-  const size_t lines = static_cast<size_t>(panel.end - panel.begin) / kLineBytes;
-  return {panel.begin + lines * tile / tiles * kLineBytes, panel.begin + lines * (tile + 1) / tiles * kLineBytes, panel.limit};
+  const size_t parts = tiles < kFetchingTiles ? tiles : kFetchingTiles, lines = static_cast<size_t>(panel.end - panel.begin) / kLineBytes;
+  if (tile + parts < tiles) return {nullptr, nullptr, panel.limit};
+  const size_t part = tile + parts - tiles;
+  return {panel.begin + lines * part / parts * kLineBytes, panel.begin + lines * (part + 1) / parts * kLineBytes, panel.limit};
 }
 
 // A tile whose sums are complete and whose first `done` rows are finished.
