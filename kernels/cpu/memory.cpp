@@ -13,6 +13,7 @@ namespace strizh {
 
 namespace {
 
+size_t users = 0;
 constexpr size_t kHugePage = size_t{2} << 20, kPage = 4096;
 
 // Never destroyed: operators may run while the process ends.
@@ -36,6 +37,16 @@ char* Buffer::reserve(size_t bytes) {
   if (unit == kHugePage) madvise(data_, size_, MADV_HUGEPAGE);  // fewer misses of the address cache; refusal is harmless
 #endif
   return data_;
+}
+
+ScratchUser::ScratchUser() {
+  const std::lock_guard<std::mutex> guard(lock());
+  users++;
+}
+
+ScratchUser::~ScratchUser() {
+  const std::lock_guard<std::mutex> guard(lock());
+  if (--users == 0) idle().clear();
 }
 
 Scratch::Scratch() {

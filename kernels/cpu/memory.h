@@ -1,4 +1,5 @@
-// Scratch memory of the operators: grown on demand, kept between calls, aligned to a page.
+// Scratch memory of the operators: grown on demand, kept between calls, aligned to a page. There is one buffer for every
+// call that ran at the same time as others, of the size of the largest batch so far.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -33,6 +34,16 @@ class Carver {
 
  private:
   char* next_;
+};
+
+// While one of these lives, buffers stay for the next call; the last one to go frees them. Each node of an open session
+// has one, so that closing the sessions gives the memory back.
+class ScratchUser {
+ public:
+  ScratchUser();
+  ~ScratchUser();
+  ScratchUser(const ScratchUser&) = delete;
+  ScratchUser& operator=(const ScratchUser&) = delete;
 };
 
 // A buffer borrowed from the process's free list for the time of one call.

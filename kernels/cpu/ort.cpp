@@ -7,6 +7,7 @@
 
 #include "api.h"
 #include "isa.h"
+#include "memory.h"
 #include "ort_abi.h"
 #include "ort_node.h"
 #include "ort_operators.h"
@@ -30,6 +31,14 @@ Status* guarded(const char* name, Work work) {
   }
 }
 
+// What a session holds of each of its nodes.
+template <typename Operator>
+struct Node {
+  explicit Node(const Making& node) : work(node) {}
+  Operator work;
+  ScratchUser user;
+};
+
 template <typename Operator>
 CustomOp describe() {
   CustomOp op{};
@@ -46,12 +55,12 @@ CustomOp describe() {
   op.GetStartVersion = [](const CustomOp*) { return 1; };
   op.GetEndVersion = [](const CustomOp*) { return 1; };
   op.CreateKernelV2 = [](const CustomOp*, const Api*, const KernelInfo* info, void** kernel) {
-    return guarded(Operator::name, [&] { *kernel = new Operator(Making(*api, info)); });
+    return guarded(Operator::name, [&] { *kernel = new Node<Operator>(Making(*api, info)); });
   };
   op.KernelComputeV2 = [](void* kernel, KernelContext* context) {
-    return guarded(Operator::name, [&] { static_cast<const Operator*>(kernel)->run(Running(*api, context)); });
+    return guarded(Operator::name, [&] { static_cast<const Node<Operator>*>(kernel)->work.run(Running(*api, context)); });
   };
-  op.KernelDestroy = [](void* kernel) { delete static_cast<Operator*>(kernel); };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Node<Operator>*>(kernel); };
   return op;
 }
 
