@@ -117,7 +117,9 @@ def alone(model: Any, inputs: dict[str, np.ndarray], head: Callable[..., torch.T
 
 def run_graph(path: Path, inputs: dict[str, np.ndarray], output: str = "sentence_embedding") -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run([output], inputs)[0].astype(np.float64)
+    fed = {"token_type_ids": np.zeros_like(inputs["input_ids"])} | inputs  # a classifier's graph takes them: of pairs
+    fed = {one.name: fed[one.name] for one in session.get_inputs()}
+    return session.run([output], fed)[0].astype(np.float64)
 
 
 def run_cuda_graph(path: Path, inputs: dict[str, np.ndarray], output: str = "sentence_embedding") -> np.ndarray:
