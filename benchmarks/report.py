@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = markdown.throughput(own["throughput"], f"{at}/throughput.json")
             images = "\n".join(f"![{name}]({at}/{name})" for name in drawn)
             sections.setdefault((BEGIN, END), []).append(f"{text}\n\n{images}\n\nEvery suite: [{at}]({at}/README.md).")
-    by_family = {path.name: result for path, result in found.items() if result["suite"] == "families"}
+    by_family = {str(path): result for path, result in found.items() if result["suite"] == "families"}
     if by_family:
         sections[FAMILIES_BEGIN, FAMILIES_END] = [families.markdown(by_family)]
     if args.readme is None:
