@@ -2,6 +2,7 @@
 #
 #   make demo    the embedded checkpoint becomes a bundle, sentences become vectors, and the parity report is shown
 #   make test    every test
+#   make interop the bundle in other engines, and the adapters in their frameworks, each in its own environment
 #   make lint    ruff, and mypy --strict
 #   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
 #   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
@@ -18,7 +19,7 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
   $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz test-arm64 cuda lint ruff mypy clean
+.PHONY: demo test interop fuzz test-arm64 cuda lint ruff mypy clean
 
 demo: $(VENV)/.has-export
 	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
@@ -27,6 +28,22 @@ demo: $(VENV)/.has-export
 
 test: $(VENV)/.has-test
 	$(BIN)/python -P -m pytest -q -rs $(PYTEST_ARGS)
+
+ENVIRONMENTS := build/benchmarks/environments
+ENGINES      := openvino fastembed optimum node adapters
+
+interop: $(VENV)/.has-test $(ENGINES:%=$(ENVIRONMENTS)/%/complete)
+	$(BIN)/python -P -m pytest -q -rs tests/interop
+	$(ENVIRONMENTS)/adapters/bin/python -P -m pytest -q -rs tests/runtime/adapters
+
+$(ENVIRONMENTS)/%/complete: benchmarks/environments/%.txt | $(VENV)/.has-test
+	$(BIN)/python benchmarks/install.py $*
+
+$(ENVIRONMENTS)/node/complete: tests/interop/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	npm install --no-audit --no-fund --ignore-scripts --prefix $(@D)
+	@touch $@
 
 SECONDS ?= 60
 SEED    ?= 1

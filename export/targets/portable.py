@@ -58,9 +58,11 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
         g.rename(sentence_embedding(g, spec, hidden, pool_padded), "sentence_embedding")
         of_tokens = token_heads(g, spec, hidden)
         g.rename(hidden, "token_embeddings")
+        g.rename(g.node("Identity", "token_embeddings"), "last_hidden_state")  # optimum-onnx takes no other name
         outputs = {
             "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
+            "last_hidden_state": (FLOAT, (*batch, spec.hidden_size)),
         }
         outputs |= {name: (FLOAT, (*batch, columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})

@@ -62,7 +62,9 @@ def _plain(model: onnx.ModelProto, hidden_size: int, dim: int) -> onnx.ModelProt
             graph.initializer.append(tensor)
     for name in ("input_ids", "attention_mask"):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, BATCH_SEQUENCE))
-    shapes = {"token_embeddings": (*BATCH_SEQUENCE, hidden_size), "sentence_embedding": (BATCH_SEQUENCE[0], dim)}
+    graph.node.append(helper.make_node("Identity", ["token_embeddings"], ["last_hidden_state"]))  # as the built graphs
+    tokens = (*BATCH_SEQUENCE, hidden_size)
+    shapes = {"token_embeddings": tokens, "sentence_embedding": (BATCH_SEQUENCE[0], dim), "last_hidden_state": tokens}
     for name, shape in shapes.items():
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     helper.set_model_props(plain, {"family": "traced"})

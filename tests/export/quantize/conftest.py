@@ -42,7 +42,8 @@ def run_padded() -> RunPadded:
         longest = max(map(len, texts))
         ids = np.array([[*text, *[1] * (longest - len(text))] for text in texts], np.int64)
         mask = np.array([[1] * len(text) + [0] * (longest - len(text)) for text in texts], np.int64)
-        found: list[np.ndarray] = session.run(None, {"input_ids": ids, "attention_mask": mask})
+        feed = {"input_ids": ids, "attention_mask": mask}
+        found: list[np.ndarray] = session.run(["token_embeddings", "sentence_embedding"], feed)
         return found
 
     return run

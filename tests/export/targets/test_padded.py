@@ -97,7 +97,9 @@ def run(model: onnx.ModelProto, texts: list[list[int]]) -> list[np.ndarray]:
     longest = max(map(len, texts))
     ids = np.array([text + [1] * (longest - len(text)) for text in texts], np.int64)
     mask = np.array([[1] * len(text) + [0] * (longest - len(text)) for text in texts], np.int64)
-    found: list[np.ndarray] = session.run(None, {"input_ids": ids, "attention_mask": mask})
+    found: list[np.ndarray] = session.run(
+        ["token_embeddings", "sentence_embedding"], {"input_ids": ids, "attention_mask": mask}
+    )
     return found
 
 

@@ -38,7 +38,7 @@ def feed(*lengths, vocab_size=50, pad=1, seed=0):
 
 def run(model, inputs):
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, inputs)
+    return session.run(["token_embeddings", "sentence_embedding"], inputs)
 
 
 def tensors(inputs):
@@ -184,7 +184,11 @@ def test_an_encoder_without_a_family_is_traced(other):
     traced = trace_model(folder, pooling=[Pooling.LAST if last else Pooling.MEAN], normalize=True)
     assert signature(traced) == (
         [("input_ids", 7, ["batch", "sequence"]), ("attention_mask", 7, ["batch", "sequence"])],
-        [("token_embeddings", 1, ["batch", "sequence", 16]), ("sentence_embedding", 1, ["batch", 16])],
+        [
+            ("token_embeddings", 1, ["batch", "sequence", 16]),
+            ("sentence_embedding", 1, ["batch", 16]),
+            ("last_hidden_state", 1, ["batch", "sequence", 16]),
+        ],
     )
     for lengths in ((1,), (5, 40, 12), (300,)):
         inputs = feed(*lengths)
