@@ -38,7 +38,7 @@ class Int8:
     weight_max: int
     static_norms: bool
     headroom: float = 1.0
-    alphas: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    alphas: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True)

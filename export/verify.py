@@ -52,6 +52,14 @@ def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
     return found
 
 
+def sentences_of(bundle: Path, longest: int) -> list[list[int]]:
+    """Token ids of our own 64 sentences, cut to `longest`."""
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(longest)
+    return [tokenizer.encode(text).ids for text in parity_texts()]
+
+
 def grid(bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors | None) -> list[Cell]:
     """Every text alone, among three short texts, and among texts of every length up to 513 tokens.
 
@@ -80,7 +88,7 @@ def _cell(length: int, company: str, found: Vectors, expected: Vectors, alone: V
     return Cell(length, company, figures.cosine_min, figures.max_abs, moved)
 
 
-def summary(cells: Sequence[Cell], against: str) -> dict[str, Any]:
+def summary(cells: Sequence[Cell], against: str, neighbours: float | None) -> dict[str, Any]:
     """What goes into the manifest: the figures over the grid, the worst cell of each length, the batch effect."""
     cosines = np.array([cell.cosine for cell in cells])
     figures = Figures(
@@ -90,7 +98,7 @@ def summary(cells: Sequence[Cell], against: str) -> dict[str, Any]:
         cosine_p1=float(np.percentile(cosines, 1)),
         cosine_mean=float(cosines.mean()),
         max_abs=max(cell.max_abs for cell in cells),
-        rank_agreement=None,
+        rank_agreement=neighbours,
     )
     buckets = {
         str(length): min(cell.cosine for cell in cells if cell.length == length)
@@ -101,6 +109,12 @@ def summary(cells: Sequence[Cell], against: str) -> dict[str, Any]:
         "batch_effect": max(cell.moved for cell in cells),
         "cosine_by_length": buckets,
     }
+
+
+def rank_agreement(bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors) -> float | None:
+    """Share of each text's nearest neighbours that the baseline's vectors of the same texts have as well."""
+    with strizh.load(bundle, variant=variant) as encoder:
+        return compare(encoder.encode_tokens(PackedBatch.pack(texts)), baseline, "").rank_agreement
 
 
 def check_prompts(bundle: Path, variant: str, manifest: Manifest) -> list[str]:

@@ -56,7 +56,7 @@ def _misses(bundle: Bundle, name: str, figures: dict[str, Any]) -> list[str]:
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from strizh.export.baseline import of_checkpoint, own_float32
     from strizh.export.instruction_sets import cosine_by_instruction_set
-    from strizh.export.verify import check_prompts, grid, lengths, summary, texts_of
+    from strizh.export.verify import check_prompts, grid, lengths, rank_agreement, sentences_of, summary, texts_of
     from strizh.runtime import choose, host
 
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
@@ -66,7 +66,8 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     found = of_checkpoint(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
     against, baseline = found or ("itself alone", None)
     texts = texts_of(folder, lengths(manifest))
-    expected = baseline(texts) if baseline else None
+    sentences = sentences_of(folder, manifest.max_length)
+    expected, near = (baseline(texts), baseline(sentences)) if baseline else (None, None)
     report: dict[str, dict[str, Any]] = {}
     for name in asked:
         if not arguments.variants and (why := choose.obstacle(manifest.variants[name].target, machine)):
@@ -74,7 +75,8 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
             continue
         cells = grid(folder, name, texts, expected)
         prompts = check_prompts(folder, name, manifest)
-        report[name] = summary(cells, against) | {"prompts": prompts}
+        neighbours = None if near is None else rank_agreement(folder, name, sentences, near)
+        report[name] = summary(cells, against, neighbours) | {"prompts": prompts}
         if manifest.variants[name].target == "cpu":
             report[name]["cosine_by_instruction_set"] = cosine_by_instruction_set(folder, name, texts, expected)
     return report
@@ -84,7 +86,10 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
     print(f"{name}: {files} files, every SHA-256 right")
     for variant, figures in report.items():
         print(f"\n{variant} against {figures['against']}, {figures['texts']} cells of length x company")
-        print(f"  cosine      {figures['cosine_min']:.9f} at worst, {figures['cosine_mean']:.9f} on average")
+        cosines = (figures[f"cosine_{name}"] for name in ("min", "p1", "mean"))
+        print("  cosine      {:.9f} at worst, {:.9f} at the first percentile, {:.9f} on average".format(*cosines))
+        if (agreement := figures["rank_agreement"]) is not None:
+            print(f"  neighbours  {agreement:.1%} of the ten nearest to each of our sentences are the same")
         print(f"  largest difference of unit vectors  {figures['max_abs']:.1e}")
         effect = figures["batch_effect"]
         print(f"  moved by its neighbours             {f'{effect:.1e}' if effect else 'not by one bit'}")

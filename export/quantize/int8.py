@@ -67,7 +67,7 @@ class Calibration:
         self.vectors = np.stack(vectors)
 
     def plan(self, int8: Int8, promise: Promise, step: Callable[[str], None]) -> Quantized:
-        """A quantiser for every site; the most sensitive sites stay in float if the promise's goal is missed."""
+        """A quantiser for every site; the most sensitive sites stay in float if the promise is missed."""
         model = self.build()
         matrices = {tensor.name: tensor for tensor in model.graph.initializer}
         sites, alphas = [], {}
@@ -88,5 +88,5 @@ class Calibration:
                 vectors = [run(self.texts[row], **switches)["sentence_embedding"][0] for row in rows]
                 return cosines(np.stack(vectors), self.vectors[rows])
 
-            chosen, kept, reached = least_kept(sites, measure, promise.goal, step)
+            chosen, kept, reached = least_kept(sites, measure, promise, step)
         return Quantized(int8, tuple(chosen), alphas, kept, reached)

@@ -20,6 +20,9 @@ from strizh.runtime.bundle import TOKENIZER
 from strizh.runtime.errors import UsageError
 from strizh.runtime.tokenization import Tokenizer
 
+_SPELLED = 0.6  # tokens a character, from which on a text is rather letters than words
+_SPECIAL = 5  # tokens of the tokenizer and of a prompt
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Quantizing:
@@ -73,12 +76,18 @@ class Quantizer:
 
     @cached_property
     def texts(self) -> list[Ids]:
-        """Token ids of the calibration texts, each with one of the model's prompts in turn."""
+        """Token ids of the calibration texts, each with one of the model's prompts in turn.
+
+        Of our own texts those are left out whose language the model does not know: it spells them.
+        """
         tokenizer = Tokenizer(self._folder / TOKENIZER, self._max_length)
         texts = calibration_texts(self.wishes.calibration)
         prompts = [self._prompts[index % len(self._prompts)] for index in range(len(texts))]
         rows = [tokenizer.tokenize([text], prompt).rows for text, prompt in zip(texts, prompts, strict=True)]
-        return [row.input_ids.tolist() for row in rows if len(row.input_ids)]
+        found = [(text, row.input_ids.tolist()) for text, row in zip(texts, rows, strict=True) if len(row.input_ids)]
+        read = [ids for text, ids in found if len(ids) < _SPELLED * len(text) + _SPECIAL]
+        ours = self.wishes.calibration is None and len(read) > len(found) // 4
+        return read if ours else [ids for _, ids in found]
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -13,6 +13,8 @@ Cosines = NDArray[np.float64]
 
 _WORST, _EVENLY = 4, 8  # texts that single sites are judged by: those that lose most, and some of all
 
+_INT8_FOR_A_MARGIN = 0.9
+
 
 class Measure(Protocol):
     """Cosine to the float vectors of these calibration texts, or of all, with these sites in int8."""
@@ -21,29 +23,41 @@ class Measure(Protocol):
 
 
 def least_kept(
-    sites: Sequence[Site], measure: Measure, goal: Promise, step: Callable[[str], None]
+    sites: Sequence[Site], measure: Measure, promise: Promise, step: Callable[[str], None]
 ) -> tuple[list[Site], dict[str, str], Cosines]:
     """The sites to quantise, those kept in float with the reason, and the cosines that are reached.
 
     What a few texts gain by each site in float foresees which sites to keep; whether they are enough, all texts show.
-    If a handful is not, the rest is judged again, for the losses of two sites do not quite add up.
+    If a handful is not, the rest is judged again, for the losses of two sites do not quite add up. What is kept beyond
+    the promise, for the margin of its goal, is no more than a tenth of the multiplications.
     """
     chosen, kept, handful = list(sites), dict[str, str](), 4
-    cosines = measure(chosen)
+    cosines, goal, least = measure(sites), promise.goal, _INT8_FOR_A_MARGIN * _size(sites)
     while chosen and not _meets(cosines, goal):
         step("measuring every layer's sensitivity")
-        texts = np.union1d(np.argsort(cosines)[:_WORST], np.linspace(0, len(cosines) - 1, _EVENLY).astype(int)).tolist()
-        gain = np.stack([measure(_without(chosen, [site]), texts) for site in chosen]) - cosines[texts]
-        order = _order(gain, 1 - cosines[texts], np.array([site.size for site in chosen]), goal)
-        for share in (1, 2, 3, 4):
-            first = order[: share * handful // 4]
-            rest = _without(chosen, [chosen[index] for index in first])
-            cosines = measure(rest)
+        texts = _judges(cosines)
+        judged = list(chosen)
+        gain = np.stack([measure(_without(judged, [site]), texts) for site in judged]) - cosines[texts]
+        order = _order(gain, 1 - cosines[texts], np.array([site.size for site in judged]), goal)[:handful]
+        for few in np.array_split(order, 4):
+            rest = _without(chosen, [judged[index] for index in few])
+            if _meets(cosines, promise) and _size(rest) < least:
+                return chosen, kept, cosines
+            chosen, cosines = rest, measure(rest)
+            kept |= {judged[index].name: _reason(gain[index]) for index in few}
             if _meets(cosines, goal):
                 break
-        kept |= {chosen[index].name: _reason(gain[index]) for index in first}
-        chosen, handful = rest, 2 * handful
+        handful *= 2
     return chosen, kept, cosines
+
+
+def _judges(cosines: Cosines) -> list[int]:
+    worst, evenly = np.argsort(cosines)[:_WORST], np.linspace(0, len(cosines) - 1, _EVENLY)
+    return [int(text) for text in np.union1d(worst, evenly.astype(int))]
+
+
+def _size(sites: Sequence[Site]) -> int:
+    return sum(site.size for site in sites)
 
 
 def _without(sites: Sequence[Site], some: Sequence[Site]) -> list[Site]:
@@ -63,7 +77,9 @@ def _order(gain: NDArray[np.float64], lost: Cosines, sizes: NDArray[np.int64], g
     left, order = list(range(len(gain))), []
     while left:
         worst = lost.max() / (1 - goal.cosine_min) > lost.mean() / (1 - goal.cosine_mean)
-        found = gain[left, lost.argmax()] if worst else gain[left].mean(1)
+        # A single text's gains are as much chance as they are the site's: take those of the few worst.
+        texts = np.argsort(-lost)[: _WORST if worst else None]
+        found = gain[left][:, texts].mean(1)
         order.append(left.pop(int(np.argmax(found / sizes[left]))))
         lost = lost - gain[order[-1]]
     return order

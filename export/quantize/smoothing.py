@@ -33,7 +33,10 @@ def search(observed: Observed, weights: Sequence[Array], activations: type[Stati
     """Try every alpha of the recipe. `weights` are [in, out]; `Static` asks for a scale of the calibration's reach."""
     weight = np.concatenate(list(weights), axis=1)
     exact = observed.rows @ weight
-    power = float((exact**2).mean()) or 1.0
+    power = (exact**2).mean(-1)
+    # Errors relative to each row would forget that large rows decide, absolute ones that there are others: the mean of
+    # the two (geometric; all-MiniLM-L6-v2 keeps .9990 of its cosine with it, .9989 with the first, .9982 with the second).
+    share = 1 / np.sqrt(np.maximum(power * power.mean(), _TINY))
     found = []
     for alpha in (0.0, *int8.alphas):
         smoothing = _smoothing(observed.largest, weight, alpha) if alpha else None
@@ -41,7 +44,7 @@ def search(observed: Observed, weights: Sequence[Array], activations: type[Stati
         quantizer = activations if isinstance(activations, PerRow) else _static(observed.largest / scale, int8.headroom)
         codes, column_scale = columns(weight * np.reshape(scale, (-1, 1)), int8.weight_max)
         rounded = (_rounded(observed.rows / scale, quantizer) @ codes.astype(np.float32)) * column_scale
-        found.append(Smoothed(alpha, smoothing, quantizer, float(((rounded - exact) ** 2).mean()) / power))
+        found.append(Smoothed(alpha, smoothing, quantizer, float((((rounded - exact) ** 2).mean(-1) * share).mean())))
     return min(found, key=lambda one: one.error)
 
 

@@ -51,6 +51,8 @@ def test_a_good_bundle_passes_and_keeps_the_report(
     stored = read_manifest(bundle).parity["ort-fp32"]["grid"]
     assert stored["against"] == ("PyTorch float32" if against else "portable-fp32")
     assert stored["cosine_min"] >= 0.999999
+    assert stored["cosine_min"] <= stored["cosine_p1"] <= stored["cosine_mean"]
+    assert stored["rank_agreement"] > 0.99, "float32 rounds no neighbour of 64 sentences away, but for ties"
     assert stored["prompts"] == ["query"]
     assert "every SHA-256 right" in capsys.readouterr().out
 
