@@ -1,0 +1,1 @@
+"""strizh inside other frameworks, one file each. A file imports its framework; nothing else in strizh does."""
