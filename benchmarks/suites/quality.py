@@ -30,7 +30,7 @@ def run(settings: Settings) -> dict[str, Any]:
     if settings.texts is None:
         result["failures"].append("quality needs labelled texts: give their folder with --texts DIR")
         return result
-    tasks = find_tasks(settings.texts, names=TASKS)
+    tasks = find_tasks(settings.texts, names=settings.cases or TASKS)
     for name in settings.models:
         model = models.find(name)
         reference = Reference(model, settings.threads)
