@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# Pages and results: a change in them changes no figure.
+_NO_SOURCES = (":!benchmarks/results", ":!*.md")
 # The CPU flags that decide which kernels an engine can run.
 FLAGS = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512_fp16", "avx512f", "avx_vnni", "avx2", "fma")
 
@@ -73,7 +75,7 @@ def _commit() -> str:
     """Short hash of the working tree's commit, with "+changes" where files that count differ from it."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_NO_SOURCES)
     except (OSError, subprocess.CalledProcessError):
         return "not a git checkout"
     return f"{head}+changes" if changed else head
