@@ -89,7 +89,7 @@ def _open(model: models.Model, commit: str, variant: str, threads: int) -> Worke
 
 
 def _line(variant: str, base: Entry, head: Entry, cosine: float, allowed: float) -> dict[str, Any]:
-    ratios = speedups({"rounds": head.rounds}, {"rounds": base.rounds})
+    ratios = speedups({"rounds": head.rounds}, {"rounds": base.rounds}) if head.rounds and base.rounds else []
     case: Case = base.case
     if not ratios:
         return {

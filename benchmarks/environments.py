@@ -32,7 +32,9 @@ def install(name: str) -> None:
     folder = _folder(name)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     requirements = REQUIREMENTS / f"{name}.txt"
-    if requirements.read_text(encoding="utf-8").startswith("# with main"):  # before pip, which then adds only what is not there
+    if requirements.read_text(encoding="utf-8").startswith(
+        "# with main"
+    ):  # before pip, which then adds only what is not there
         see(folder, "import site; site.addsitedir({!r})")
     subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
     (folder / "complete").touch()

@@ -75,7 +75,7 @@ def judge(rows: Sequence[Row], kind: str) -> Iterator[dict[str, Any]]:
             if ours is None or kind not in goal.bounds or (goal.models and ours["model"] not in goal.models):
                 continue
             theirs = _peer(goal, case, by)
-            if theirs is not None and ratios(ours, theirs):
+            if theirs is not None:
                 yield _judgement(goal, kind, ours, theirs)
 
 

@@ -1,6 +1,6 @@
 """Results to plots and to the README's tables: `python benchmarks/report.py [RESULTS] [--readme README.md]`.
 
-Every folder of `*.json` that `run.py --json` wrote, one a machine, gets its plots and a README.md with all its tables. The
+Every folder of `*.json` that `run.py --json` wrote, one a machine, gets its plots and a page with all its tables. The
 tables that replace what stands between the marks in the project's README are therefore no older than their results; nor is
 the table of families.
 """
@@ -23,6 +23,7 @@ from benchmarks import machine, markdown, plots, results, suites
 from benchmarks.suites import families
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+PAGE = "tables.md"
 FAMILIES_BEGIN, FAMILIES_END = "<!-- families: begin -->", "<!-- families: end -->"
 
 
@@ -42,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for folder in dict.fromkeys(path.parent for path in found):
         own = {result["suite"]: result for path, result in found.items() if path.parent == folder}
         drawn = _draw(folder, own)
-        (folder / "README.md").write_text(_page(own, drawn), encoding="utf-8")
+        (folder / PAGE).write_text(_page(own, drawn), encoding="utf-8")
         at = os.path.relpath(folder, readme.parent)
         if "throughput" in own:
             text = markdown.throughput(own["throughput"], f"{at}/throughput.json")
             images = "\n".join(f"![{name}]({at}/{name})" for name in drawn)
-            sections.setdefault((BEGIN, END), []).append(f"{text}\n\n{images}\n\nEvery suite: [{at}]({at}/README.md).")
+            sections.setdefault((BEGIN, END), []).append(f"{text}\n\n{images}\n\nEvery suite: [{at}]({at}/{PAGE}).")
     by_family = {str(path): result for path, result in found.items() if result["suite"] == "families"}
     if by_family:
         sections[FAMILIES_BEGIN, FAMILIES_END] = [families.markdown(by_family)]

@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("suite", choices=suites.names())
     parser.add_argument("--models", help="geometries and checkpoint folders, with commas between")
     parser.add_argument("--engines", help='labels, with commas between and * for anything: "strizh*,openvino bf16"')
-    parser.add_argument("--cases", help='of suites that have some, with commas between and *: "ragged*,1x16"; quality: tasks')
+    parser.add_argument(
+        "--cases", help='of suites that have some, with commas between and *: "ragged*,1x16"; quality: tasks'
+    )
     parser.add_argument("--texts", type=Path, help="folder of jsonl with real texts; ours without it")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)

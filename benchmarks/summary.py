@@ -20,9 +20,13 @@ def value(row: Row, seconds: float) -> float:
 
 
 def speedups(row: Row, other: Row) -> list[float]:
-    """How many times as fast as `other` the row was in each round that both have: seconds over seconds, above 1 is faster."""
+    """How many times as fast as `other` the row was in each round that both have: seconds over seconds, above 1 is faster.
+
+    Where no round is common to both, one figure: the ratio of their medians.
+    """
     seconds = {one["number"]: one["median"] for one in other["rounds"]}
-    return [seconds[one["number"]] / one["median"] for one in row["rounds"] if one["number"] in seconds]
+    common = [seconds[one["number"]] / one["median"] for one in row["rounds"] if one["number"] in seconds]
+    return common or [median(seconds.values()) / median(one["median"] for one in row["rounds"])]
 
 
 def ratios(row: Row, other: Row) -> list[float]:

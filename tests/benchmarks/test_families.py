@@ -21,7 +21,15 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         shapes = (("LaBSE-en-ru", TINY), ("FRIDA", SMALL_T5), ("nomic-embed-text", TINY))  # the last has few tokens
         for name, small in shapes:
             PUBLISHED[name] = dataclasses.replace(whole[name], config=whole[name].config | small)
-        command = ["families", "--models", "LaBSE-en-ru,FRIDA,nomic-embed-text", "--engines", "*-fp32", "--json", str(path)]
+        command = [
+            "families",
+            "--models",
+            "LaBSE-en-ru,FRIDA,nomic-embed-text",
+            "--engines",
+            "*-fp32",
+            "--json",
+            str(path),
+        ]
         assert run.main(command) == 0
     finally:
         PUBLISHED.update(whole)

@@ -90,7 +90,7 @@ def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path,
     assert "**short**" in text
     assert "(machine/base-ragged.svg)" in text
     assert (tmp_path / "machine" / "base-ragged.svg").is_file()
-    assert "other & others" in (tmp_path / "machine" / "README.md").read_text()
+    assert "other & others" in (tmp_path / "machine" / report.PAGE).read_text()
 
 
 def test_a_readme_without_marks_is_left_alone(tmp_path: Path, result: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ def test_a_round_that_one_of_the_two_lacks_is_no_ratio() -> None:
     del ours["rounds"][0]
     assert summary.speedups(ours, theirs) == [3.0]
     assert summary.speedups(theirs, ours) == [1 / 3]
+    del theirs["rounds"][1]
+    assert summary.speedups(ours, theirs) == [2 / 3]  # no round in common: of the medians
 
 
 def test_across_cases_tokens_a_second_are_compared_and_not_calls() -> None:
