@@ -48,9 +48,11 @@ def _points(row: dict[str, Any], scores: dict[str, float]) -> float:
     return float(100 * mean(row["scores"][name] - score for name, score in scores.items()))
 
 
+def _name(row: Row) -> str:
+    return str(row["contender"]) + (", parity FAIL" if row["parity"]["misses"] else "")
+
+
 def _bars(rows: Sequence[Row]) -> list[tuple[str, float, float, float, bool]]:
     """Best first."""
-    found = [
-        (row["contender"], *(figures(row)[part] for part in ("median", "low", "high")), row["ours"]) for row in rows
-    ]
+    found = [(_name(row), *(figures(row)[part] for part in ("median", "low", "high")), row["ours"]) for row in rows]
     return sorted(found, key=lambda bar: bar[1], reverse=rows[0]["metric"] == "tokens/s")
