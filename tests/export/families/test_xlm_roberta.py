@@ -41,7 +41,7 @@ def test_bge_m3(publish: Publish, assert_equals_transformers: Assert) -> None:
         XLMRobertaModel(XLMRobertaConfig(**SHAPE | {"max_position_embeddings": 8194})), "unigram", pooling="cls_token"
     )
     as_torch_file(folder)
-    torch.save({"weight": torch.zeros(1, 48)}, folder / "sparse_linear.pt")
+    torch.save({"weight": torch.ones(1, 48), "bias": torch.zeros(1)}, folder / "sparse_linear.pt")
     bundle = assert_equals_transformers(folder, "cls")
     assert json.loads((bundle / "strizh.json").read_text())["max_length"] == 8192
 
