@@ -129,6 +129,8 @@ def _logits(spec: EncoderSpec, weights: Mapping[str, Array], x: Any, cu_seqlens:
     assert spec.classifier is not None
     vector = _pool(weights, x, cu_seqlens, spec.classifier.pooling)
     if spec.classifier.hidden_activation:
-        dense = ops.linear(vector, weights["classifier.dense.weight"], weights["classifier.dense.bias"])
+        dense = ops.linear(vector, weights["classifier.dense.weight"], weights.get("classifier.dense.bias"))
         vector = ops.activate(dense, spec.classifier.hidden_activation)
+    if spec.classifier.hidden_norm:
+        vector = _norm(spec, weights, "classifier.norm", vector)
     return ops.linear(vector, weights["classifier.out.weight"], weights["classifier.out.bias"])

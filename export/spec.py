@@ -85,6 +85,8 @@ class Classifier:
     labels: tuple[str, ...]
     pooling: Pooling
     hidden_activation: str | None = None  # XLM-R's head: dense -> tanh -> out_proj; None is one linear layer
+    hidden_bias: bool = True  # of that dense
+    hidden_norm: bool = False  # ModernBERT's head: dense -> gelu -> norm -> classifier
     activation: str = "identity"  # what turns its logits into scores: "sigmoid", "softmax" or "identity"
     token_types: int = 1  # rows of the token type table, with which it tells the two texts of a pair apart
 
@@ -176,7 +178,9 @@ class EncoderSpec:
             yield from _linear("multi_vector", (self.multi_vector, hidden), True)
         if self.classifier:
             if self.classifier.hidden_activation:
-                yield from _linear("classifier.dense", (hidden, hidden), True)
+                yield from _linear("classifier.dense", (hidden, hidden), self.classifier.hidden_bias)
+            if self.classifier.hidden_norm:
+                yield from self._norm("classifier.norm")
             yield from _linear("classifier.out", (len(self.classifier.labels), hidden), True)
 
     def _norm(self, slot: str) -> Iterator[tuple[str, tuple[int, ...]]]:

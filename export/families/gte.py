@@ -6,6 +6,7 @@ calls it `gte`, spells as another theta and a linear factor (source: models `new
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Source, block
@@ -48,6 +49,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * int(checkpoint.require("num_hidden_layers")),
         gated_mlp=True,
         mlp_bias=(False, True),
+        classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
         pooling=(Pooling.CLS,),
     )
 

@@ -7,7 +7,11 @@ from strizh.runtime.errors import UnsupportedModel
 
 
 def sequence_classifier(
-    checkpoint: Checkpoint, pooling: Pooling, hidden_activation: str | None = None
+    checkpoint: Checkpoint,
+    pooling: Pooling,
+    hidden_activation: str | None = None,
+    hidden_bias: bool = True,
+    hidden_norm: bool = False,
 ) -> Classifier | None:
     """The head, if the checkpoint was saved as `...ForSequenceClassification`."""
     names = checkpoint.config.get("architectures") or ()
@@ -18,6 +22,8 @@ def sequence_classifier(
         labels,
         pooling,
         hidden_activation,
+        hidden_bias,
+        hidden_norm,
         activation=_activation(checkpoint, len(labels)),
         token_types=int(checkpoint.config.get("type_vocab_size") or 1),
     )

@@ -2,6 +2,7 @@
 
 Pre-norm with gated feed-forwards and rotary positions; two layers of three see a window only and may have a theta of their
 own (source: transformers' ModernBertModel). The first layer has no norm before its attention: the embeddings' does it.
+A classifier has a dense layer, its activation and a norm between what is pooled and its logits.
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Positions
+from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Source, block
+from strizh.runtime.errors import UnsupportedModel
 
 NAME = "modernbert"
 IGNORED = (r"head\..*", r"decoder\..*", r"classifier\..*")  # of masked language models and classifiers
+_CLASSIFIER_POOLINGS = {"cls": Pooling.CLS, "mean": Pooling.MEAN}
 
 
 def matches(checkpoint: Checkpoint) -> bool:
@@ -51,11 +55,17 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         final_norm=True,
         attention_bias=(attention,) * 4,
         mlp_bias=(mlp, mlp),
+        classifier=_classifier(checkpoint),
     )
 
 
 def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
-    found = {"embeddings.word": Source(("embeddings.tok_embeddings.weight",))}
+    found = {
+        "embeddings.word": Source(("embeddings.tok_embeddings.weight",)),
+        **bert.pair("classifier.dense", "head.dense"),
+        **bert.pair("classifier.norm", "head.norm"),
+        **bert.pair("classifier.out", "classifier"),
+    }
     for part in ("weight", "bias"):
         found |= {f"{slot}.{part}": Source((f"{slot}.{part}",)) for slot in ("embeddings.norm", "final_norm")}
         for index in range(len(spec.layers)):
@@ -69,6 +79,23 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
             for slot, name in (("attention.norm", "attn_norm"), ("mlp.norm", "mlp_norm")):
                 found[f"{at}.{slot}.{part}"] = Source((f"{at}.{name}.{part}",))
     return found
+
+
+def _classifier(checkpoint: Checkpoint) -> Classifier | None:
+    config = checkpoint.config
+    pooling = str(config.get("classifier_pooling", "cls"))
+    if pooling not in _CLASSIFIER_POOLINGS:
+        raise UnsupportedModel(
+            f"classifier_pooling {pooling!r} is not known; known: {', '.join(_CLASSIFIER_POOLINGS)}."
+        )
+    kind = bert.activation_named(str(config.get("classifier_activation", "gelu")), "classifier_activation")
+    return sequence_classifier(
+        checkpoint,
+        _CLASSIFIER_POOLINGS[pooling],
+        kind,
+        hidden_bias=bool(config.get("classifier_bias")),
+        hidden_norm=True,
+    )
 
 
 def _kinds(config: Mapping[str, Any], layers: int) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Positions
+from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Source, block
 from strizh.runtime.errors import UnsupportedModel
 
@@ -55,6 +56,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         gated_mlp=True,
         attention_bias=(False,) * 4,
         mlp_bias=(False, False),
+        classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
     )
 
 

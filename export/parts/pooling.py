@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
-from strizh.export.parts.linear import activation, linear
+from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.spec import EncoderSpec, Pooling
 
 # [batch, hidden_size] of all token vectors, in one of the ways that `Pooling` names.
@@ -32,7 +32,9 @@ def logits(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> str:
     with g.scope("classifier"):
         vector = pool(g, hidden, head.pooling)
         if head.hidden_activation:
-            vector = activation(g, head.hidden_activation, linear(g, vector, "classifier.dense"))
+            vector = activation(g, head.hidden_activation, linear(g, vector, "classifier.dense", head.hidden_bias))
+        if head.hidden_norm:
+            vector = norm(g, spec, vector, "classifier.norm")
         return linear(g, vector, "classifier.out")
 
 

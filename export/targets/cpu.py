@@ -287,6 +287,8 @@ def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
         vector = _pool(g, spec, hidden, head.pooling)
         if head.hidden_activation:
             vector = _dense(g, "classifier.dense", vector, (spec.hidden_size,) * 2, head.hidden_activation)
+        if head.hidden_norm:
+            vector = _norm(g, spec, "classifier.norm", vector)
         return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
 
 

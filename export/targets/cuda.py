@@ -67,9 +67,11 @@ class _CudaGraph(MixedGraph):
 
     def _is_half(self, name: str) -> bool:
         """Heads are float32 whatever the precision."""
+        if not name.startswith(("embeddings.", "layers.")):
+            return False
         if any(part in name for part in (".norm.", ".o.bias", ".down.bias")):
             return not self.exact_stream
-        return name.startswith(("embeddings.", "layers.")) and "_norm." not in name
+        return "_norm." not in name
 
     def to_stream(self, product: str) -> str:
         """A product in the type of the residual stream."""

@@ -13,6 +13,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    GteConfig,
+    GteForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    NomicBertConfig,
+    NomicBertForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     XLMRobertaConfig,
@@ -39,6 +45,12 @@ SHAPE: dict[str, Any] = {
     "intermediate_size": 64,
     "max_position_embeddings": 40,
 }
+# Families whose tokenizers do not tell the sides of a pair apart, and what their configs have besides.
+WITHOUT_TYPES: dict[str, dict[str, Any]] = {
+    "xlm-roberta": {"pad_token_id": 1, "type_vocab_size": 1},
+    "gte": {"pad_token_id": 1, "type_vocab_size": 1},
+    "modernbert": {"pad_token_id": 1, "cls_token_id": 0, "sep_token_id": 2, "local_attention": 8},
+}
 PAIRS = [
     ("стриж летит", "the swift flies over water"),
     ("день", "стриж не спит и летит над рекой ночь и день"),
@@ -49,7 +61,7 @@ PAIRS = [
 
 def tokenizer_of(family: str) -> PreTrainedTokenizerFast:
     """BERT's pair template, with token types, or XLM-R's, without."""
-    bert = family != "xlm-roberta"
+    bert = family not in WITHOUT_TYPES
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] if bert else ["<s>", "<pad>", "</s>", "<unk>"]
     vocabulary = {token: number for number, token in enumerate([*specials, *WORDS])}
     if bert:
@@ -67,11 +79,17 @@ def tokenizer_of(family: str) -> PreTrainedTokenizerFast:
 
 
 def model_of(family: str, **config: Any) -> PreTrainedModel:
-    if family == "bert":
-        return BertForSequenceClassification(BertConfig(**SHAPE | {"pad_token_id": 0} | config))
-    return XLMRobertaForSequenceClassification(
-        XLMRobertaConfig(**SHAPE | {"pad_token_id": 1, "type_vocab_size": 1} | config)
-    )
+    config = SHAPE | {"pad_token_id": 0} | WITHOUT_TYPES.get(family, {}) | config
+    match family:
+        case "bert":
+            return BertForSequenceClassification(BertConfig(**config))
+        case "modernbert":
+            return ModernBertForSequenceClassification(ModernBertConfig(**config))
+        case "nomic_bert":
+            return NomicBertForSequenceClassification(NomicBertConfig(**config))
+        case "gte":
+            return GteForSequenceClassification(GteConfig(**config))
+    return XLMRobertaForSequenceClassification(XLMRobertaConfig(**config))
 
 
 @pytest.fixture
@@ -89,7 +107,10 @@ def publish_classifier(tmp_path: Path, shake: Callable[[PreTrainedModel], None])
 
 
 # bf16 in one of them: a single logit that is the small rest of a sum misses the promise, which is a share of it.
-@pytest.mark.parametrize(("family", "variants"), [("bert", VARIANTS), ("xlm-roberta", FLOAT32)])
+@pytest.mark.parametrize(
+    ("family", "variants"),
+    [("bert", VARIANTS), ("xlm-roberta", FLOAT32), ("modernbert", FLOAT32), ("nomic_bert", FLOAT32), ("gte", FLOAT32)],
+)
 def test_a_cross_encoder_scores_and_ranks_as_its_own(
     family: str, variants: list[str], publish_classifier: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transformers import ModernBertConfig, ModernBertForMaskedLM, ModernBertModel
+import torch
+from transformers import (
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    ModernBertForSequenceClassification,
+    ModernBertModel,
+)
 
 import strizh
 from strizh.export import export_model
 from strizh.export.baseline import of_checkpoint
 from strizh.export.checkpoint import read_checkpoint
 from strizh.export.families import find_family
+from strizh.kernels import library_path
 from strizh.runtime.errors import UnsupportedModel
 
 SHAPE: dict[str, Any] = {
@@ -26,6 +33,7 @@ SHAPE: dict[str, Any] = {
     "local_attention": 16,  # 8 on each side, which is less than a sentence of ours
     "pad_token_id": 1,
 }
+VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32"] if library_path() else [])]
 PROMPTS = {name: f"{name}: " for name in ("classification", "clustering", "search_query", "search_document")}
 Publish = Callable[..., Path]
 Assert = Callable[..., Path]
@@ -70,6 +78,30 @@ def test_mmbert(publish: Publish, assert_equals_transformers: Assert) -> None:
     folder = publish(model, "unigram")
     assert_equals_transformers(folder, "mean")
     assert thetas(folder) == [160000.0] * 4
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_classifier(pooling: str, publish: Publish, tmp_path: Path) -> None:
+    """Its head pools by itself, whatever the sentence vector does."""
+    biases = {"classifier_bias": pooling == "cls", "norm_bias": pooling == "cls", "num_labels": 3}
+    config = ModernBertConfig(**SHAPE, **biases, classifier_pooling=pooling)
+    model = ModernBertForSequenceClassification(config).eval()
+    export_model(publish(model, "byte-level"), tmp_path / "bundle", variants=VARIANTS)
+    for variant in VARIANTS:
+        with strizh.load(tmp_path / "bundle", variant=variant) as encoder:
+            ids = torch.from_numpy(encoder.tokenize("Стриж летит над рекой.").input_ids.astype(np.int64))[None]
+            with torch.no_grad():
+                expected = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0].numpy()
+            # Four small layers of float32: a few hundred roundings of 6e-8.
+            found = encoder.classify("Стриж летит над рекой.", activation="identity")
+            np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_a_pooling_that_no_classifier_has_is_refused(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(ModernBertForSequenceClassification(ModernBertConfig(**SHAPE)), "byte-level")
+    respell(folder, classifier_pooling="max")
+    with pytest.raises(UnsupportedModel, match="classifier_pooling 'max' is not known; known: cls, mean"):
+        export_model(folder, tmp_path / "bundle")
 
 
 def test_every_bias_that_the_config_allows(publish: Publish, assert_equals_transformers: Assert) -> None:
