@@ -39,11 +39,8 @@ interop: $(VENV)/.has-test $(ENGINES:%=$(ENVIRONMENTS)/%/complete)
 $(ENVIRONMENTS)/%/complete: benchmarks/environments/%.txt | $(VENV)/.has-test
 	$(BIN)/python benchmarks/install.py $*
 
-$(ENVIRONMENTS)/node/complete: tests/interop/package.json
-	mkdir -p $(@D)
-	cp $< $(@D)
-	npm install --no-audit --no-fund --ignore-scripts --prefix $(@D)
-	@touch $@
+$(ENVIRONMENTS)/node/complete: benchmarks/environments/node.json | $(VENV)/.has-test
+	$(BIN)/python benchmarks/install.py node
 
 SECONDS ?= 60
 SEED    ?= 1

@@ -39,8 +39,9 @@ class Choice:
         self._open: list[Contender] = []
 
     def wants(self, configuration: Configuration, cases: Sequence[Case]) -> bool:
-        """Whether it is worth opening: not if another file of its label is settled on for every case."""
-        known = [self._settled.get((case.name, configuration.label)) for case in cases]
+        """Whether it is worth opening: not if it takes none of the cases, or another file is settled on for every one."""
+        taken = [case for case in cases if case.strings or "ids" in configuration.takes]
+        known = [self._settled.get((case.name, configuration.label)) for case in taken]
         return any(row is None or row["configuration"] == configuration.detail for row in known)
 
     def consider(

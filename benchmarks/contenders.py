@@ -1,6 +1,6 @@
 """Configurations of engines that are open, each in its own process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,13 @@ def missing(model: Model, contender: str, why: str) -> dict[str, str]:
     return {"model": model.name, "contender": contender, "why": why}
 
 
+def note_versions(result: dict[str, Any], found: Mapping[str, str]) -> None:
+    """Put versions into a result; where environments differ in one, all stand there."""
+    for name, version in found.items():
+        known = result["versions"].get(name, "").split("/")
+        result["versions"][name] = "/".join(sorted({*known, version} - {""}))
+
+
 def open_all(
     model: Model, configurations: Iterable[Configuration], threads: int, result: dict[str, Any], say: Say
 ) -> Iterator[Contender]:
@@ -45,7 +52,7 @@ def open_all(
             worker = Worker(modules[configuration.engine].ENVIRONMENT, threads, configuration.variables)
             for file in configuration.files:
                 model.ensure(file, threads)
-            result["versions"] |= worker.open(configuration, model.describe(), threads)["versions"]
+            note_versions(result, worker.open(configuration, model.describe(), threads)["versions"])
         except EngineError as error:
             result["absent"].append(missing(model, name, str(error)))
             if worker:

@@ -69,13 +69,16 @@ def hold(
 def _expected(
     model: Model, texts: dict[str, list[NDArray[np.int32]]], threads: int, contest: Contest, say: Say
 ) -> dict[str, Vectors]:
-    reference = Reference(model, threads)
-    contest.reference = reference.name
-    say(f"{model.name}: vectors of {reference.name} to compare with")
+    say(f"{model.name}: vectors to compare with")
+    reference, expected = Reference(model, threads), {}
     try:
-        return {name: reference.vectors(ids) for name, ids in texts.items()}
+        for name, ids in texts.items():
+            reference.load(Batch(ids))
+            expected[name] = reference.vectors()
     finally:
         reference.close()
+    contest.reference = reference.name
+    return expected
 
 
 def _ids(model: Model, case: Case) -> list[NDArray[np.int32]]:

@@ -1,5 +1,6 @@
-"""Where engines' own environments live: `environments/NAME.txt` lists what is in one, `install.py` makes it."""
+"""Where engines' own environments live: `environments/NAME.txt` or `NAME.json` lists what is in one, `install.py` makes it."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,11 +9,22 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).with_name("environments")
 HOME = Path(__file__).resolve().parents[1] / "build" / "benchmarks"
 MAIN = "main"  # the interpreter that runs the harness
+NODE = "node"  # the one environment that is not Python's: npm installs it
+_WORKER = Path(__file__).with_name("worker.py")
 
 
 def names() -> list[str]:
     """Every environment that can be installed."""
-    return sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
+    return sorted(path.stem for path in REQUIREMENTS.iterdir() if path.suffix in (".txt", ".json"))
+
+
+def worker(name: str) -> list[str] | None:
+    """The command that starts a worker in an environment, or None where it is not installed."""
+    if name == NODE:
+        node, folder = shutil.which("node"), _folder(name)
+        return [node, str(_WORKER.with_suffix(".cjs")), str(folder)] if node and _complete(folder) else None
+    interpreter = python(name)
+    return [interpreter, str(_WORKER)] if interpreter else None
 
 
 def python(name: str) -> str | None:
@@ -21,22 +33,19 @@ def python(name: str) -> str | None:
     if name == MAIN:
         return sys.executable
     path = _folder(name) / "bin" / "python"
-    return str(path) if (_folder(name) / "complete").is_file() and path.is_file() else None
+    return str(path) if _complete(_folder(name)) and path.is_file() else None
 
 
 def install(name: str) -> None:
-    """Make an environment anew from its list. Raises `CalledProcessError` where pip fails.
+    """Make an environment anew from its list. Raises `CalledProcessError` where pip or npm fails, `OSError` without npm.
 
     A list that begins with "# with main" gets an environment that sees the harness's own packages besides.
     """
     folder = _folder(name)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    requirements = REQUIREMENTS / f"{name}.txt"
-    if requirements.read_text(encoding="utf-8").startswith(
-        "# with main"
-    ):  # before pip, which then adds only what is not there
-        see(folder, "import site; site.addsitedir({!r})")
-    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+    if name == NODE:
+        _install_node(folder)
+    else:
+        _install_python(folder, REQUIREMENTS / f"{name}.txt")
     (folder / "complete").touch()
 
 
@@ -45,6 +54,26 @@ def see(folder: Path, line: str) -> None:
     own = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
     lines = [line.format(path) for path in sys.path if path.endswith("-packages")]
     Path(own, "others.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _install_python(folder: Path, requirements: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    if requirements.read_text(encoding="utf-8").startswith("# with main"):  # before pip, which then adds only the rest
+        see(folder, "import site; site.addsitedir({!r})")
+    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+
+
+def _install_node(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(REQUIREMENTS / "node.json", folder / "package.json")
+    # Scripts are off: they would fetch CUDA's libraries.
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    subprocess.run(command, check=True)
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "complete").is_file()
 
 
 def _folder(name: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import engines
-from benchmarks.contenders import missing
+from benchmarks.contenders import missing, note_versions
 from benchmarks.engines import Batch, Configuration
 from benchmarks.models import Model
 from benchmarks.suites import Settings
@@ -80,7 +80,7 @@ def candidates(settings: Settings, model: Model, result: dict[str, Any]) -> Iter
                 model.ensure(file, settings.threads)
             worker, _, versions = start(configuration, model, settings.threads)  # and the page cache is warm
             worker.close()
-            result["versions"] |= versions
+            note_versions(result, versions)
         except EngineError as error:
             result["absent"].append(missing(model, configuration.label, str(error)))
             continue
@@ -89,8 +89,8 @@ def candidates(settings: Settings, model: Model, result: dict[str, Any]) -> Iter
 
 
 def artefact_bytes(configuration: Configuration, model: Model) -> int:
-    """Size of the files that the configuration runs on; of the checkpoint's weights where it has none of its own."""
-    paths = [model.folder / name for name in configuration.files] or [model.checkpoint / "model.safetensors"]
+    """Size of the file or folder that the configuration runs on; of the checkpoint's weights where it has none of its own."""
+    paths = [model.folder / name for name in configuration.files[-1:]] or [model.checkpoint / "model.safetensors"]
     for path in list(paths):
         paths += [path.with_suffix(".bin")] if path.suffix == ".xml" else []
     return sum(_size(path) for path in paths)

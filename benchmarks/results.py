@@ -1,8 +1,11 @@
 """A suite's result: plain data, written as JSON and read again by `report.py`. Several runs of a suite fill one file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.summary import Row
 
 FORMAT = 1
 # What makes machines and conditions the same, so that figures may stand in one file.
@@ -42,7 +45,8 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"the result there has {name} {old['machine'][name]}: write this machine's elsewhere")
     if (old["suite"], old.get("threads")) != (new["suite"], new.get("threads")):
         raise ValueError("the result there is of another suite or number of threads: write this one elsewhere")
-    measured = {_unit(row) for row in new["rows"]}
+    measured = _measured(old["rows"], new["rows"])
+    new = new | {"rows": [row for row in new["rows"] if _unit(row) in measured]}
     merged = new | {"rows": [row for row in old["rows"] if _unit(row) not in measured] + new["rows"]}
     merged |= {name: old[name] | new[name] for name in ("versions", "models", "installed") if name in new}
     if "ceiling" in new:  # a ceiling is the most that was ever seen
@@ -50,6 +54,12 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     if "method" in new:
         merged["method"] = new["method"] | {"allow_noise": old["method"]["allow_noise"] or new["method"]["allow_noise"]}
     return merged | _remarks(old, new, merged)
+
+
+def _measured(old: Sequence[Row], new: Sequence[Row]) -> set[tuple[Any, ...]]:
+    """What new rows stand for: a case in which no turn counted (`rounds` is empty throughout) pushes no older one out."""
+    known = {_unit(row) for row in old}
+    return {_unit(row) for row in new if row.get("rounds", True) or _unit(row) not in known}
 
 
 def _remarks(old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:

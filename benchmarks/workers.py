@@ -39,13 +39,13 @@ class Worker:
     """
 
     def __init__(self, environment: str, threads: int, variables: Mapping[str, str] | None = None) -> None:
-        python = environments.python(environment)
-        if python is None:
+        command = environments.worker(environment)
+        if command is None:
             raise EngineAbsent(
                 f"environment {environment} is not installed: python benchmarks/install.py {environment}"
             )
         given = {name: str(threads) for name in _THREAD_VARIABLES} | {"TOKENIZERS_PARALLELISM": "true"}
-        self._python, self._variables = python, os.environ | given | dict(variables or {})
+        self._command, self._variables = command, os.environ | given | dict(variables or {})
         self._log = environments.HOME / "workers.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._opening: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class Worker:
     def _start(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [self._python, str(Path(__file__).with_name("worker.py"))],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

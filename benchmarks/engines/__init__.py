@@ -50,7 +50,7 @@ class Configuration:
     precision: Precision
     options: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)  # environment variables of its process
-    files: tuple[str, ...] = ()  # made before it is opened, see benchmarks/files
+    files: tuple[str, ...] = ()  # made before it is opened, see benchmarks/files; it runs on the last of them
     batch_sizes: tuple[int | None, ...] = BATCH_SIZES  # to choose from; (None,) for engines that batch by themselves
     takes: tuple[Literal["ids", "strings"], ...] = ("ids",)
     ours: bool = False

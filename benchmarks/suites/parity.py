@@ -27,12 +27,12 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     for name in settings.models:
         model = models.find(name)
-        reference = parity.Reference(model, settings.threads)
-        result["models"][model.name] = model.facts() | {"reference": reference.name}
-        chosen = _texts(model, settings)
-        settings.say(f"{model.name}: {len(chosen)} texts, vectors of {reference.name}")
-        expected = reference.vectors(chosen)
+        reference, chosen = parity.Reference(model, settings.threads), _texts(model, settings)
+        settings.say(f"{model.name}: {len(chosen)} texts, vectors to compare with")
+        reference.load(Batch(chosen))
+        expected = reference.vectors()
         reference.close()
+        result["models"][model.name] = model.facts() | {"reference": reference.name}
         rows = []
         for contender in open_all(model, engines.of_ids(settings.engines), settings.threads, result, settings.say):
             try:

@@ -34,10 +34,10 @@ def run(settings: Settings) -> dict[str, Any]:
     for name in settings.models:
         model = models.find(name)
         reference = Reference(model, settings.threads)
-        result["models"][model.name] = model.facts() | {"reference": reference.name}
-        settings.say(f"{model.name}: {reference.name}")
-        baseline = _measures(tasks, _embed(reference.worker, model, 1))
+        settings.say(f"{model.name}: vectors to compare with")
+        baseline = _measures(tasks, _embed(reference, model, 1))
         reference.close()
+        result["models"][model.name] = model.facts() | {"reference": reference.name}
         rows = []
         for contender in open_all(model, engines.find(list(settings.engines)), settings.threads, result, settings.say):
             try:
@@ -76,7 +76,7 @@ def _measures(tasks: Sequence[Task], embed: Embed) -> dict[str, Any]:
     return {f"{task.name}, {name}": measure for task in tasks for name, measure in task.measure(embed(task)).items()}
 
 
-def _embed(worker: Worker, model: models.Model, batch_size: int | None) -> Embed:
+def _embed(worker: Worker | Reference, model: models.Model, batch_size: int | None) -> Embed:
     """Unit vectors of a task's texts. The one text that stands in a task many times is computed once.
 
     Texts of one prompt go into a call of their own: engines that put it there by themselves know only one a call.

@@ -57,6 +57,17 @@ def test_runs_fill_one_file_case_by_case(tmp_path: Path) -> None:
     assert merged["failures"] == ["base: a on 1x16: failed"]  # of the case that was not measured again
 
 
+def test_a_case_without_a_quiet_round_pushes_no_older_one_out(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.json"
+    quiet, noisy = run({"1x16": "a"}), run({"1x16": "a", "ragged": "a"})
+    quiet["rows"][0]["rounds"] = [{"median": 1.0}]
+    for row in noisy["rows"]:
+        row["rounds"] = []
+    results.update(quiet, path)
+    results.update(noisy, path)
+    assert [(row["case"], len(row["rounds"])) for row in results.read(path)["rows"]] == [("1x16", 1), ("ragged", 0)]
+
+
 def test_machines_are_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "throughput.json"
     results.update(run({"1x16": "a"}), path)
