@@ -21,7 +21,7 @@ class Contender:
     @property
     def name(self) -> str:
         """The label with the file or the options."""
-        return f"{self.configuration.label} ({self.configuration.detail})"
+        return self.configuration.name
 
 
 def missing(model: Model, contender: str, why: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def open_all(
     """Open what can be opened; versions and what is absent go into `result`. Whoever takes a contender closes it."""
     modules = dict(engines.modules())
     for configuration in configurations:
-        name = f"{configuration.label} ({configuration.detail})"
+        name = configuration.name
         if configuration.only_model not in (None, model.name):
             result["absent"].append(missing(model, name, f"it has the weights of {configuration.only_model} only"))
             continue

@@ -1,31 +1,40 @@
-"""Results as plots: the speed of every engine, and the quality that each gives up for its speed."""
+"""Results as plots: the speed of every engine, how it grows with a text's length, and the quality given up for it."""
 
-from collections.abc import Iterator, Sequence
-from statistics import mean
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean, median
 from typing import Any
 
-from benchmarks import svg
+from benchmarks import charts
 from benchmarks.markdown import cpu
 from benchmarks.summary import Row, figures
 
 _CASES = ("ragged", "1x16")  # of throughput: a plot each
 _TEXTS = "texts"  # the case whose speed stands beside quality: from strings to vectors
 _BASELINE = "torch fp32"
+_NOTHING = 0.01  # points of score: losses below it, and gains, stand here
+_LENGTH = "tokens of one text"
+
+Result = dict[str, Any]
+Plots = Iterator[tuple[str, str]]  # name and SVG
 
 
-def speed(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and SVG of bars for some cases of a throughput result."""
-    timed = [row for row in result["rows"] if row["rounds"] and row["case"] in _CASES]
-    for model, case in dict.fromkeys((row["model"], row["case"]) for row in timed):
-        rows = [row for row in timed if (row["model"], row["case"]) == (model, case)]
-        yield f"{model}-{case}", svg.bars(f"{model}, {case}: {cpu(result)}", rows[0]["metric"], _bars(rows))
+def draw(results: Mapping[str, Result]) -> Plots:
+    """Every plot that the results of one machine, by suite, have figures for."""
+    if {"quality", "throughput"} <= results.keys():
+        yield from trade(results["quality"], results["throughput"])
+    if "throughput" in results:
+        yield from speed(results["throughput"])
+    if "latency" in results:
+        yield from latency(results["latency"])
+    if "scaling" in results:
+        yield from scaling(results["scaling"])
 
 
-def trade(quality: dict[str, Any], throughput: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and SVG of quality lost against speed gained, for each model that both results have.
+def trade(quality: Result, throughput: Result) -> Plots:
+    """Quality lost against speed gained, for each model that both results have.
 
-    Across: times as fast as PyTorch in float32 on texts, tokenization counted. Upward: points of score gained or lost,
-    the mean over the tasks.
+    Across: times as fast as PyTorch in float32 on texts, tokenization counted. Downward: points of score lost, the mean
+    over all scores.
     """
     for model, facts in quality["models"].items():
         speeds = {
@@ -33,19 +42,56 @@ def trade(quality: dict[str, Any], throughput: dict[str, Any]) -> Iterator[tuple
             for row in throughput["rows"]
             if row["rounds"] and (row["model"], row["case"]) == (model, _TEXTS)
         }
-        points = [
-            (row["contender"], speeds[row["contender"]] / speeds[_BASELINE], _points(row, facts["scores"]), row["ours"])
+        losses = {
+            row["contender"]: (_loss(row, facts["scores"]), row["ours"])
             for row in quality["rows"]
             if row["model"] == model and {row["contender"], _BASELINE} <= speeds.keys()
-        ]
+        }
+        points = [(name, speeds[name] / speeds[_BASELINE], *found) for name, found in losses.items()]
         if points:
-            title = f"{model}: {cpu(throughput)}"
-            across = "times as fast as PyTorch float32, texts to vectors"
-            yield f"{model}-trade", svg.scatter(title, across, "points of score against float32, mean of tasks", points)
+            across = f"times as fast as {_BASELINE}, from texts to vectors"
+            above = f"points of score lost to float32, mean of all scores ({_NOTHING}: no more than that, or a gain)"
+            yield f"{model}-trade", charts.scatter((f"{model}: {cpu(throughput)}", across, above), points, _NOTHING)
 
 
-def _points(row: dict[str, Any], scores: dict[str, float]) -> float:
-    return float(100 * mean(row["scores"][name] - score for name, score in scores.items()))
+def speed(result: Result) -> Plots:
+    """Bars for some cases of throughput."""
+    timed = [row for row in result["rows"] if row["rounds"] and row["case"] in _CASES]
+    for model, case in dict.fromkeys((row["model"], row["case"]) for row in timed):
+        rows = [row for row in timed if (row["model"], row["case"]) == (model, case)]
+        yield f"{model}-{case}", charts.bars(f"{model}, {case}: {cpu(result)}", rows[0]["metric"], _bars(rows))
+
+
+def latency(result: Result) -> Plots:
+    """Median time of one text against its length."""
+    for model in result["models"]:
+        rows = [row for row in result["rows"] if row["model"] == model and row["rounds"]]
+        series = _series(rows, lambda row: 1000 * row["quantiles"]["p50"])
+        if series:
+            title = f"{model}, one text: {cpu(result)}"
+            yield f"{model}-latency", charts.lines((title, _LENGTH, "ms, median"), series)
+
+
+def scaling(result: Result) -> Plots:
+    """Time for each token of one text against the text's length: level where cost grows in proportion."""
+    for model in result["models"]:
+        rows = [row for row in result["rows"] if (row["model"], row["axis"]) == (model, "length") and row["rounds"]]
+        series = _series(rows, lambda row: 1e6 * median(one["median"] for one in row["rounds"]) / row["tokens"])
+        if series:
+            title = f"{model}, cost of a token: {cpu(result)}"
+            yield f"{model}-scaling", charts.lines((title, _LENGTH, "microseconds a token"), series)
+
+
+def _series(rows: Sequence[Row], figure: Any) -> list[tuple[str, list[tuple[float, float]], bool]]:
+    """A line for each contender that was timed at two lengths or more."""
+    found: dict[tuple[str, bool], dict[float, float]] = {}
+    for row in rows:
+        found.setdefault((row["contender"], row["ours"]), {})[float(row["tokens"])] = figure(row)
+    return [(name, sorted(points.items()), ours) for (name, ours), points in found.items() if len(points) > 1]
+
+
+def _loss(row: Row, scores: Mapping[str, float]) -> float:
+    return float(100 * mean(score - row["scores"][name] for name, score in scores.items()))
 
 
 def _name(row: Row) -> str:

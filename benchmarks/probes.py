@@ -30,11 +30,7 @@ class Probe:
     @property
     def name(self) -> str:
         """The label, and the file or the options."""
-        return (
-            self.configuration.label
-            if self.configuration.ours
-            else f"{self.configuration.label} ({self.configuration.detail})"
-        )
+        return self.configuration.label if self.configuration.ours else self.configuration.name
 
 
 def start(configuration: Configuration, model: Model, threads: int) -> tuple[Worker, dict[str, float], dict[str, str]]:

@@ -49,11 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if result["failures"] else 0
 
 
-def _method(args: argparse.Namespace) -> Method:
-    deadline = time.perf_counter() + args.limit
-    return Method(rounds=args.rounds, seconds=args.seconds, deadline=deadline, allow_noise=args.allow_noise)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     usual = Method()
@@ -61,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.epilog = f"suites:\n{lines}"
     parser.add_argument("suite", choices=suites.names())
     parser.add_argument("--models", help="geometries and checkpoint folders, with commas between")
-    parser.add_argument("--engines", help='labels, with commas between and * for anything: "strizh*,openvino bf16"')
+    parser.add_argument(
+        "--engines", help='names, with commas between and * for anything: "strizh*,openvino int8 (portable*"'
+    )
     parser.add_argument(
         "--cases", help='of suites that have some, with commas between and *: "ragged*,1x16"; quality: tasks'
     )

@@ -64,6 +64,11 @@ class Configuration:
         """What tells it from others of its label."""
         return ", ".join(str(value) for value in self.options.values())
 
+    @property
+    def name(self) -> str:
+        """The label with the detail."""
+        return f"{self.label} ({self.detail})"
+
 
 def modules() -> Iterator[tuple[str, Any]]:
     """Every engine's name and module."""
@@ -72,11 +77,14 @@ def modules() -> Iterator[tuple[str, Any]]:
 
 
 def find(patterns: list[str] | None) -> list[Configuration]:
-    """Configurations whose label matches one of the patterns ("openvino*", "strizh cpu-bf16"); all without patterns."""
+    """Configurations whose name matches one of the patterns; all without patterns.
+
+    A name is the label ("openvino*", "strizh cpu-bf16"), or the label with the detail ("openvino int8 (portable*bf16)").
+    """
     found = [one for _, module in modules() for one in _of(module)()]
     if not patterns:
         return found
-    return [one for one in found if any(fnmatch(one.label, pattern) for pattern in patterns)]
+    return [one for one in found if any(fnmatch(name, p) for p in patterns for name in (one.label, one.name))]
 
 
 def of_ids(patterns: Iterable[str]) -> list[Configuration]:

@@ -28,7 +28,7 @@ def run(settings: Settings) -> dict[str, Any]:
                 if configuration.engine not in weights:
                     weights[configuration.engine] = _installed(module.ENVIRONMENT, module.RUNS_WITH)
             except EngineError as error:
-                result["absent"].append(missing(model, f"{configuration.label} ({configuration.detail})", str(error)))
+                result["absent"].append(missing(model, configuration.name, str(error)))
                 continue
             result["rows"].append(
                 {

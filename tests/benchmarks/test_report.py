@@ -1,12 +1,13 @@
 """From results to plots and to the README."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import plots, report, results, svg
+from benchmarks import charts, plots, report, results, svg
 
 MACHINE = {
     "cpu": "Test <CPU>", "flags": ["amx_bf16"], "cores": 2, "governor": None, "virtual": False, "l2_cache": None,
@@ -48,7 +49,10 @@ def test_plots_are_xml_with_a_bar_for_each_timed_row(result: dict[str, Any]) -> 
     assert widths[0] == pytest.approx(1.2 * widths[1], rel=1e-3)  # the longer bar is the quicker engine, and first
 
 
-def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any]) -> None:
+def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    scatter = charts.scatter
+    monkeypatch.setattr(charts, "scatter", lambda *arguments: drawn.append(arguments) or scatter(*arguments))
     scores = {"strizh cpu-bf16": (0.8, 0.58), "torch fp32": (0.8, 0.6), "never timed": (0.7, 0.7)}
     rows = [
         {
@@ -62,18 +66,46 @@ def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any]) -> Non
     ((name, plot),) = plots.trade(result_of("quality", rows), result)
     assert name == "base-trade"
     assert [word for word in scores if word in plot] == ["strizh cpu-bf16", "torch fp32"]
-    assert "-1.000" in plot  # two points of one task are one point of the mean of two
-    assert ">4<" in plot  # times as fast
+    points = {name: (x, loss) for name, x, loss, _ in drawn[0][1]}
+    assert points["strizh cpu-bf16"] == pytest.approx((4, 1))  # two points of one task are one of the mean of two
+    assert points["torch fp32"] == (1, 0)
 
 
-def test_a_scatter_keeps_its_points_inside() -> None:
-    points = [("a", 10.0, 0.1, True), ("b", 1e5, 0.9, False), ("c", 1e3, 0.5, False)]
-    plot = ElementTree.fromstring(svg.scatter("t", "x", "y", points))
+def test_a_scatter_keeps_its_points_inside_and_a_smaller_loss_is_higher() -> None:
+    points = [("a", 1.0, 0.1, True), ("b", 1e3, 9.0, False), ("c", 30.0, -0.5, False)]
+    plot = ElementTree.fromstring(charts.scatter(("t", "x", "y"), points, 0.01))
     circles = [(float(str(e.get("cx"))), float(str(e.get("cy")))) for e in plot.iter() if e.tag.endswith("circle")]
-    (left, low), (right, high), (middle, _) = circles
+    (left, middle_y), (right, low), (middle, high) = circles
     assert left < middle < right
-    assert high < low  # SVG counts downwards
+    assert high < middle_y < low  # SVG counts downwards
     assert all(0 < x < float(str(plot.get("width"))) and 0 < y < float(str(plot.get("height"))) for x, y in circles)
+
+
+@pytest.mark.parametrize("wanted", [[100.0, 101.0, 102.0], [50.0] * 5, [100.0, 300.0], [395.0, 396.0, 397.0]])
+def test_names_do_not_lie_on_each_other(wanted: list[float]) -> None:
+    found = svg.spread(wanted, 50, 400)
+    gaps = [after - before for before, after in pairwise(sorted(found))]
+    assert min(gaps) >= svg.LINE
+    assert min(found) >= 50
+    assert max(found) <= 400
+    assert found == sorted(found)  # their order is that of the points
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert svg.Axis(0.8, 30, 0, 100).ticks() == [1, 2, 5, 10, 20]
+    assert svg.Axis(20000, 0.09, 0, 100).ticks() == pytest.approx([0.1, 1, 10, 100, 1000, 10000])
+
+
+def test_lengths_become_a_line_for_each_engine() -> None:
+    timed = (("a", 0.1, 8), ("a", 0.4, 64), ("b", 0.2, 8), ("b", 0.3, 64), ("once", 1, 8))
+    rows = [
+        row(name, seconds) | {"tokens": tokens, "quantiles": {"p50": seconds}, "axis": "length"}
+        for name, seconds, tokens in timed
+    ]
+    for draw in (plots.latency, plots.scaling):
+        ((_, plot),) = draw(result_of("latency", rows))
+        names = [element.text for element in ElementTree.fromstring(plot).iter() if element.text in ("a", "b", "once")]
+        assert names == ["a", "b"]
 
 
 def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
