@@ -61,6 +61,17 @@ _FRIDA = {
     "feed_forward_proj": "gated-gelu",
 }
 _USER_BASE: dict[str, Any] = {"type_vocab_size": 0, "max_position_embeddings": 512, "layer_norm_eps": 1e-7}
+_MDEBERTA: dict[str, Any] = {
+    "type_vocab_size": 0,
+    "max_position_embeddings": 512,
+    "layer_norm_eps": 1e-7,
+    "position_buckets": 256,
+    "relative_attention": True,
+    "position_biased_input": False,
+    "pos_att_type": ["p2c", "c2p"],
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+}
 _LABSE = ("cointegrated/LaBSE-en-ru", "sergeyzh/LaBSE-ru-sts", "sergeyzh/BERTA")
 _XLM_R_BASE = (
     "intfloat/multilingual-e5-base",
@@ -88,6 +99,9 @@ PUBLISHED: dict[str, Published] = {
         "BERT", ("intfloat/multilingual-e5-small",), "bert", _bert(250037, 384, 12, 12, 1536)
     ),
     "USER-base": Published("DeBERTa-v1", ("deepvk/USER-base",), "deberta", _bert(50265, *_BASE, **_USER_BASE)),
+    "mdeberta-v3-base": Published(
+        "DeBERTa-v2", ("microsoft/mdeberta-v3-base",), "deberta-v2", _bert(251000, *_BASE, **_MDEBERTA)
+    ),
     "multilingual-e5-base": Published("XLM-RoBERTa", _XLM_R_BASE, "xlm-roberta", _xlm_roberta(250002, *_BASE)),
     "ru-e5-base": Published("XLM-RoBERTa", ("hivaze/ru-e5-base",), "xlm-roberta", _xlm_roberta(69382, *_BASE)),
     "multilingual-e5-large": Published("XLM-RoBERTa", (_E5_LARGE,), "xlm-roberta", _xlm_roberta(250002, *_LARGE)),

@@ -48,7 +48,7 @@ def _randomise(model: Any) -> None:
                 spread *= model.config.d_kv**-0.5
             if name.endswith(("o_proj.weight", "down_proj.weight")):  # GPT-2's, so that layers refine what they add to
                 spread *= (2 * model.config.num_hidden_layers) ** -0.5
-            if name.endswith("embed_tokens.weight"):
+            if name.endswith(("embed_tokens.weight", "rel_embeddings.weight")):
                 spread = 1.0
             parameter.normal_(1.0 if is_norm else 0.0, spread)
 

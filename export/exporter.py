@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from strizh import kernels
-from strizh.export import traced
+from strizh.export import targets, traced
 from strizh.export.baseline import pytorch
 from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.families import Family, find_family
@@ -27,7 +27,7 @@ from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
 from strizh.export.weights import Array, bind
 from strizh.runtime.bundle import MANIFEST, Manifest, Variant
-from strizh.runtime.errors import ParityError, UsageError
+from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
 
 Step = Callable[[str], None]
 
@@ -36,6 +36,7 @@ Step = Callable[[str], None]
 class Wishes:
     """How an export goes about it, whatever it makes."""
 
+    named: bool  # the variants are the user's choice, not the default
     verify: bool
     force: bool
     quantizing: Quantizing
@@ -87,7 +88,8 @@ def export_model(
         make = {"build": _build, "trace": _trace}.get(method)
         if make is None:
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")
-        manifest = make(folder, str(source), checkpoint, options, recipes, Wishes(verify, force, quantizing, step))
+        wishes = Wishes(bool(variants), verify, force, quantizing, step)
+        manifest = make(folder, str(source), checkpoint, options, recipes, wishes)
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -98,6 +100,8 @@ def _build(
     """Graphs written from the family's spec."""
     family = find_family(checkpoint)
     planned = plan(checkpoint, family.describe(checkpoint), options)
+    recipes, left_out = _writable(recipes, planned.spec, wishes.named)
+    planned = dataclasses.replace(planned, warnings=(*planned.warnings, *left_out))
     _check_batch_ntk(planned.spec, recipes)
     weights, unused = bind_weights(checkpoint, family, planned)
     write_sidecars(folder, checkpoint, planned)
@@ -134,6 +138,20 @@ def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple
     encoder = dataclasses.replace(planned.spec, projections=(), sparse=None, multi_vector=0)
     weights, unused = bind(checkpoint, encoder, family.sources(checkpoint, encoder), family.IGNORED)
     return ChainMap(planned.dense, cast(dict[str, Array], weights)), unused
+
+
+def _writable(recipes: Sequence[Recipe], spec: EncoderSpec, named: bool) -> tuple[list[Recipe], tuple[str, ...]]:
+    """The recipes whose targets can express the spec, and why the others are left out; one asked for by name raises."""
+    found, left_out = [], []
+    for recipe in recipes:
+        try:
+            targets.check(recipe, spec)
+            found.append(recipe)
+        except UnsupportedModel as error:
+            if named:
+                raise
+            left_out.append(f"{recipe.name} is left out: {error}")
+    return found, tuple(left_out)
 
 
 def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:

@@ -104,7 +104,7 @@ def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tupl
         raise UsageError(f"max_length is {asked}; expected at least 1 token.")
     if asked <= made_for:
         return asked, ()
-    if spec.positions not in (Positions.ROTARY, Positions.RELATIVE_BIAS):
+    if spec.positions not in (Positions.ROTARY, Positions.RELATIVE_BIAS, Positions.DISENTANGLED):
         raise UsageError(
             f"max_length {asked} is beyond the {made_for} positions that this model has learned. Use {made_for} or less."
         )

@@ -28,6 +28,7 @@ class Positions(StrEnum):
     ABSOLUTE_BY_ID = "absolute_by_id"  # XLM-R: cumsum(id != pad) * (id != pad) + pad, so pad ids do not count
     ROTARY = "rotary"
     RELATIVE_BIAS = "relative_bias"  # T5: one bucketed bias table shared by all layers
+    DISENTANGLED = "disentangled"  # DeBERTa: queries and keys also meet vectors of their bucketed distance, by layer
     NONE = "none"
 
 
@@ -120,8 +121,9 @@ class EncoderSpec:
     mlp_bias: tuple[bool, bool] = (True, True)  # up and gate, down
     head_norm: bool = False  # Qwen3: RMSNorm over each head of q and k
     causal: bool = False
-    relative_buckets: int = 0
-    relative_max_distance: int = 0
+    relative_buckets: int = 0  # rows of T5's table, or of each of DeBERTa's
+    relative_max_distance: int = 0  # where logarithmic buckets end; 0, of DeBERTa-v1: every distance has its own
+    position_terms: tuple[str, ...] = ()  # DeBERTa: "c2p", queries meet positions; "p2c", keys do
     ntk_length: str = "text"  # "batch" reproduces the published RoPEBert module: S is the padded batch length
     pooling: tuple[Pooling, ...] = (Pooling.MEAN,)  # several are concatenated, as sentence-transformers does
     projections: tuple[Projection, ...] = ()
@@ -160,6 +162,9 @@ class EncoderSpec:
             if self.head_norm:
                 yield f"{at}.attention.q_norm.weight", (self.head_size,)
                 yield f"{at}.attention.k_norm.weight", (self.head_size,)
+            for term, table in (("c2p", "position_key"), ("p2c", "position_query")):
+                if term in self.position_terms:
+                    yield f"{at}.attention.{table}", (self.relative_buckets, query)
             if layer.attention_norm:
                 yield from self._norm(f"{at}.attention.norm")
             for name in ("gate", "up") if self.gated_mlp else ("up",):

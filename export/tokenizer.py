@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, normalizers
 from strizh.export.modules import read_json
 from strizh.runtime.errors import CheckpointError
 
-_SLOW = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
+_SLOW = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "vocab.txt", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)

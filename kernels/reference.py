@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strizh.kernels.relative import disentangled_bias, distances, relative_bias
+
 Array = NDArray[np.float64]
 
 
@@ -173,19 +175,9 @@ def rotate(x: ArrayLike, inv_freq: ArrayLike) -> Array:
     return y
 
 
-def relative_buckets(length: int, *, buckets: int, max_distance: int) -> NDArray[np.int64]:
-    """T5's bidirectional bucket of every (query, key) pair, int64 [length, length]; distance is key - query."""
-    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
-    half, magnitude = buckets // 2, np.abs(distance)
-    exact = half // 2
-    ratio = np.log(np.maximum(magnitude, 1) / exact) / np.log(max_distance / exact)
-    far = np.minimum(exact + (ratio * (half - exact)).astype(np.int64), half - 1)
-    return np.asarray(np.where(distance > 0, half, 0) + np.where(magnitude < exact, magnitude, far))
-
-
 def visible(length: int, *, window: int | None = None, causal: bool = False) -> NDArray[np.bool_]:
     """Which key each query sees, [query, key]: `window` tokens on each side, none from the future if `causal`."""
-    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+    distance = distances(length)
     seen = np.ones((length, length), bool) if window is None else np.abs(distance) <= window
     return np.asarray(seen & (distance <= 0) if causal else seen)
 
@@ -289,12 +281,13 @@ def self_attention(
     context = np.zeros_like(q)
     for text in texts(cu_seqlens):
         n = text.stop - text.start
+        qt, kt = q[text], k[text]
         bias = None
         if "relative_bias" in weights:
-            table = np.asarray(weights["relative_bias"], np.float64)
-            buckets = relative_buckets(n, buckets=len(table), max_distance=relative_max_distance)
-            bias = table[buckets].transpose(2, 0, 1)
-        qt, kt = q[text], k[text]
+            bias = relative_bias(weights["relative_bias"], n, max_distance=relative_max_distance)
+        tables = weights.get("attention.position_key"), weights.get("attention.position_query")
+        if any(table is not None for table in tables):
+            bias = disentangled_bias(qt, kt, *tables, scale=scale, max_distance=relative_max_distance)
         if rope is not None:
             inv_freq = inverse_frequencies(length=n, **rope)
             qt, kt = rotate(qt, inv_freq), rotate(kt, inv_freq)
@@ -322,7 +315,7 @@ def encoder_layer(
     """One encoder layer, [total_tokens, hidden] to the same.
 
     `weights` has the slots of one layer without their "layers.N." prefix, and "relative_bias" where there is one; an
-    absent bias, gate, head norm or attention norm is a layer without it. `rope`: theta, dim, scaling, factor,
+    absent bias, gate, head norm, attention norm or position table is a layer without it. `rope`: theta, dim, scaling, factor,
     trained_positions. Post-norm: norm(x + f(x)); pre-norm: x + f(norm(x)).
     """
     x = np.asarray(hidden, np.float64)

@@ -123,7 +123,8 @@ def markdown(results: Mapping[str, dict[str, Any]]) -> str:
     rows = [row for result in results.values() for row in result["rows"]]
     models = {name: facts for result in results.values() for name, facts in result["models"].items()}
     variants = [name for name in RECIPES if any(row["variant"] == name for row in rows)]
-    cells = {(row["model"], row["variant"]): _cell(row) for row in rows}
+    cells = {(one["model"], one["contender"]): "none" for result in results.values() for one in result["absent"]}
+    cells |= {(row["model"], row["variant"]): _cell(row) for row in rows}
     places = dict.fromkeys(_machine(result) for result in results.values())
     lines = [*(f"{place}  " for place in places), *(f"{note[0].upper()}{note[1:]}.  " for note in NOTES), ""]
     lines += [

@@ -6,6 +6,7 @@ from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import (
     bert,
     deberta,
+    deberta_v2,
     eurobert,
     gte,
     jina,
@@ -43,7 +44,20 @@ class Family(Protocol):
 
 
 # The first that matches describes the checkpoint. RoPEBert comes first: it calls itself "bert" too.
-FAMILIES: tuple[Family, ...] = (ropebert, bert, xlm_roberta, deberta, t5, modernbert, nomic_bert, gte, eurobert, qwen3, jina)
+FAMILIES: tuple[Family, ...] = (
+    ropebert,
+    bert,
+    xlm_roberta,
+    deberta,
+    deberta_v2,
+    t5,
+    modernbert,
+    nomic_bert,
+    gte,
+    eurobert,
+    qwen3,
+    jina,
+)
 
 
 def find_family(checkpoint: Checkpoint) -> Family:

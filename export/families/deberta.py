@@ -1,22 +1,21 @@
-"""DeBERTa-v1 without disentangled attention: deepvk/USER-base, deepvk/deberta-v1-base.
+"""DeBERTa-v1: deepvk/USER-base and deepvk/deberta-v1-base without disentangled attention, microsoft/deberta-base with it.
 
-With `relative_attention: false` it is BERT's block over learned positions, with three differences (source: transformers'
-DisentangledSelfAttention): q, k and v are one product whose rows lie head by head, [q, k, v] of head 0 first; k has no
-bias; the scale counts `pos_att_type` even where its terms are absent. The module also zeroes the embeddings of masked
-tokens, which no vector of a real token sees: masked keys have no weight.
+BERT's block with three differences (source: transformers' DisentangledSelfAttention): q, k and v are one product whose rows
+lie head by head, [q, k, v] of head 0 first; k has no bias; the scale counts `pos_att_type` even where its terms are absent.
+The module also zeroes the embeddings of masked tokens, which no vector of a real token sees: masked keys have no weight.
 """
 
 from collections.abc import Callable
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.disentangled import described, position_source
 from strizh.export.families.heads import sequence_classifier
-from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
+from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Array, Source
-from strizh.runtime.errors import UnsupportedModel
 
 NAME = "deberta"
-IGNORED = (*bert.IGNORED, r"lm_predictions\..*")
+IGNORED = (*bert.IGNORED, r"lm_predictions\..*", r"embeddings\.position_embeddings\.weight")
 
 
 def matches(checkpoint: Checkpoint) -> bool:
@@ -24,44 +23,45 @@ def matches(checkpoint: Checkpoint) -> bool:
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    config = checkpoint.config
-    if config.get("relative_attention"):
-        raise UnsupportedModel(
-            f"{checkpoint.folder} has relative_attention: true, DeBERTa's disentangled attention, which no graph of strizh "
-            "writes. Expected relative_attention: false; export this one with --method trace (portable-fp32 only)."
-        )
-    if bert.POSITION_TABLE not in checkpoint.names:
-        raise UnsupportedModel(
-            f"{checkpoint.folder} has neither relative attention nor {bert.POSITION_TABLE}, so that it cannot tell the "
-            "order of words. Expected the table; download the checkpoint again."
-        )
     shape = bert.geometry(checkpoint, norm_eps=1e-7)
-    pooler = bert.activation_named(str(config.get("pooler_hidden_act", "gelu")), "pooler_hidden_act")
-    terms = 1 + len(_position_terms(config.get("pos_att_type")))
+    positions, terms = described(checkpoint, fixed={"talking_head": False})
     return EncoderSpec(
-        **shape | {"attention_scale": (shape["head_size"] * terms) ** -0.5},
+        **shape | positions | {"attention_scale": (shape["head_size"] * (1 + len(terms))) ** -0.5},
         family=NAME,
-        positions=Positions.ABSOLUTE,
-        max_positions=int(checkpoint.require("max_position_embeddings")),
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
         attention_bias=(True, False, True, True),
-        classifier=sequence_classifier(checkpoint, Pooling.CLS, pooler),
+        classifier=context_classifier(checkpoint),
     )
 
 
 def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
-    found = bert.sources(checkpoint, spec)
+    found = encoder_sources(checkpoint, spec)
     for index in range(len(spec.layers)):
         slot, name = f"layers.{index}.attention", f"encoder.layer.{index}.attention.self"
         for side, part in enumerate("qkv"):
             found[f"{slot}.{part}.weight"] = Source((f"{name}.in_proj.weight",), _rows_of(side, spec.head_size))
         for part in "qv":
             found[f"{slot}.{part}.bias"] = Source((f"{name}.{part}_bias",))
-    for part in ("weight", "bias"):
-        found[f"classifier.dense.{part}"] = Source((f"pooler.dense.{part}",))
+        found[f"{slot}.position_key"] = position_source(spec, f"{name}.pos_proj", bias=False)
+        found[f"{slot}.position_query"] = position_source(spec, f"{name}.pos_q_proj")
     return found
+
+
+def context_classifier(checkpoint: Checkpoint) -> Classifier | None:
+    """DeBERTa's head: the first token through a dense layer with `pooler_hidden_act`, then one linear layer."""
+    pooler = bert.activation_named(str(checkpoint.config.get("pooler_hidden_act", "gelu")), "pooler_hidden_act")
+    return sequence_classifier(checkpoint, Pooling.CLS, pooler)
+
+
+def encoder_sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
+    """What every DeBERTa stores as BERT does: embeddings, output products, feed-forwards, norms and the head."""
+    found = bert.sources(checkpoint, spec)
+    if spec.positions is Positions.DISENTANGLED:
+        words = ("embeddings.word_embeddings.weight", *bert.token_types(checkpoint))
+        found["embeddings.word"] = Source(words, bert.add_first_row)
+    return found | bert.pair("classifier.dense", "pooler.dense")
 
 
 def _rows_of(side: int, head_size: int) -> Callable[[Array], Array]:
@@ -72,8 +72,3 @@ def _rows_of(side: int, head_size: int) -> Callable[[Array], Array]:
         return fused.reshape(-1, 3, head_size, hidden)[:, side].reshape(-1, hidden)
 
     return pick
-
-
-def _position_terms(kinds: str | list[str] | None) -> list[str]:
-    """`pos_att_type` is a list, or names with | between them."""
-    return [kind for kind in kinds.split("|") if kind] if isinstance(kinds, str) else list(kinds or ())

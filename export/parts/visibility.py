@@ -8,7 +8,7 @@ from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
 from strizh.export.spec import EncoderSpec, Positions
 from strizh.export.weights import Array
-from strizh.kernels.reference import relative_buckets
+from strizh.kernels.relative import relative_buckets
 
 # The score of a key that is not seen: the published RoPEBert and transformers use the same finite number, so that a row
 # without any token still has a softmax.

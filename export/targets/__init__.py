@@ -16,6 +16,12 @@ from strizh.export.weights import Array
 from strizh.runtime.errors import UsageError
 
 
+def check(recipe: Recipe, spec: EncoderSpec) -> None:
+    """Raise `UnsupportedModel` for a spec that the recipe's target cannot express."""
+    if recipe.target in ("cpu", "cuda"):
+        (cpu if recipe.target == "cpu" else cuda).check(spec)
+
+
 def build(
     recipe: Recipe,
     spec: EncoderSpec,

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 
 from strizh.export.graph import FLOAT, INT32, Graph
+from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.token_heads import token_heads
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
@@ -42,7 +43,7 @@ def build(
     for "mlp.down" `intermediate_size`; gate and up share one. A product that is not int8 ignores its own.
     Raises `UsageError` for another name, size, or number.
     """
-    _check(spec)
+    check(spec)
     _check_names(spec, [*keep_bf16, *smoothing])
     g = _Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
     hidden = _embeddings(g, spec, takes_token_types(spec, head))
@@ -146,7 +147,9 @@ def _check_names(spec: EncoderSpec, names: Collection[str]) -> None:
             raise UsageError(f"{name!r} is none of the products {', '.join(known)}.")
 
 
-def _check(spec: EncoderSpec) -> None:
+def check(spec: EncoderSpec) -> None:
+    """Raise `UnsupportedModel` for a spec that the kernels cannot compute."""
+    refuse_disentangled(spec, "cpu-*")
     if layout.padded(spec.head_size) > _WIDEST_HEAD:
         raise UnsupportedModel(
             f"family {spec.family!r} has heads of {spec.head_size}; the cpu kernels take up to {_WIDEST_HEAD}."

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT32
+from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, norm, transposed
@@ -47,12 +48,18 @@ def build(
     `token_embeddings` [total_tokens, hidden_size] and `sentence_embedding` [batch, dim], or `logits`. Angles, softmax,
     statistics of norms, pooling and heads are float32 in every precision. A text without tokens is not allowed.
     """
+    check(spec)
     g = _CudaGraph(spec, weights, precision)
     texts = Texts(g)
     rows = {rope: Rows(g, *rotary_rows(g, rope, texts)) for rope in spec.ropes}
     scale = _STREAM_SCALE if spec.pre_norm else 1.0
     hidden = _layers(g, spec, _embeddings(g, spec, texts, takes_token_types(spec, head)), rows, scale)
     return _finish(g, spec, hidden, head, texts)
+
+
+def check(spec: EncoderSpec) -> None:
+    """Raise `UnsupportedModel` for a spec that no CUDA operator computes."""
+    refuse_disentangled(spec, "cuda-*")
 
 
 class _CudaGraph(MixedGraph):

@@ -9,6 +9,7 @@ import onnx
 
 from strizh.export.graph import INT32, Graph
 from strizh.export.parts.attention import heads, query_key_value, repeat_heads
+from strizh.export.parts.disentangled import Pairs, pair_scores, pairs
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, linear, norm, transposed
@@ -27,6 +28,7 @@ class _Shared:
     mask: str
     biases: Mapping[int | None, str]
     caches: Mapping[Rope, tuple[str, str, str]]
+    where: Pairs | None
 
 
 def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding") -> onnx.ModelProto:
@@ -36,6 +38,7 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
         mask=g.node("Cast", "attention_mask", to=INT32),
         caches={rope: flat_cache(g, angles(g, spec, rope)) for rope in spec.ropes},
         biases={window: pair_bias(g, spec, window) for window in dict.fromkeys(layer.window for layer in spec.layers)},
+        where=pairs(g, spec),
     )
     residual = embeddings(g, spec, takes_token_types(spec, head))
     first, *following = norms_in_order(spec)
@@ -82,6 +85,9 @@ def _attention(g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, sha
         k, v = (repeat_heads(g, spec, g.node("Reshape", side, shape), axis=2) for side in (k, v))
         k, v = (_flat(g, side) for side in (k, v))
     bias = shared.biases[layer.window]
+    if shared.where:
+        apart = [g.node("Transpose", side, perm=[0, 2, 1, 3]) for side in heads(g, spec, slot, (q, k, v))]
+        bias = pair_scores(g, spec, slot, apart[0], apart[1], shared.where)
     mixed = g.node(
         "MultiHeadAttention", q, k, v, "", shared.mask, *([bias] if bias else []),
         domain=MICROSOFT, num_heads=spec.num_heads, scale=spec.attention_scale,

@@ -7,6 +7,7 @@ import onnx
 
 from strizh.export.graph import FLOAT, INT64, Graph
 from strizh.export.parts.attention import heads, query_key_value, repeat_heads
+from strizh.export.parts.disentangled import Pairs, pair_scores, pairs
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.mlp import gate_and_up
@@ -32,11 +33,11 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
     biases = {
         window: score_bias(g, spec, window, padding) for window in dict.fromkeys(layer.window for layer in spec.layers)
     }
-    tables = {rope: angles(g, spec, rope) for rope in spec.ropes}
+    tables, where = {rope: angles(g, spec, rope) for rope in spec.ropes}, pairs(g, spec)
     x = embeddings(g, spec, takes_token_types(spec, head))
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
-            x = _layer(g, spec, layer, f"layers.{index}", x, biases[layer.window], tables)
+            x = _layer(g, spec, layer, f"layers.{index}", x, biases[layer.window], tables, where)
     return finish(g, spec, norm(g, spec, x, "final_norm") if spec.final_norm else x, head)
 
 
@@ -69,8 +70,9 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
 
 
 def _layer(
-    g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, bias: str, tables: Mapping[Rope, Angles]
-) -> str:
+    g: Graph, spec: EncoderSpec, layer: Layer, slot: str, x: str, bias: str, tables: Mapping[Rope, Angles],
+    where: Pairs | None,
+) -> str:  # fmt: skip
     with g.scope("attention"):
         at, skipped = f"{slot}.attention", x
         if spec.pre_norm and layer.attention_norm:
@@ -79,6 +81,8 @@ def _layer(
         if layer.rope:
             q, k = (rotate(g, side, tables[layer.rope], layer.rope, spec.head_size) for side in (q, k))
         k, v = (repeat_heads(g, spec, side, axis=1) for side in (k, v))
+        if where:
+            bias = g.node("Add", pair_scores(g, spec, at, q, k, where), bias)
         if spec.attention_scale != 1:
             q = g.node("Mul", q, g.constant(spec.attention_scale))
         scores = g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strizh.kernels import reference
+from strizh.kernels import reference, relative
 
 torch = pytest.importorskip("torch", reason="the reference is compared with PyTorch's own operators")
 
@@ -40,7 +40,21 @@ def test_relative_buckets_are_t5s(length: int) -> None:
     t5 = pytest.importorskip("transformers.models.t5.modeling_t5", reason="the buckets are transformers' T5's")
     distance = torch.arange(length)[None, :] - torch.arange(length)[:, None]
     expected = t5.T5Attention._relative_position_bucket(distance, True, 32, 128).numpy()
-    np.testing.assert_array_equal(reference.relative_buckets(length, buckets=32, max_distance=128), expected)
+    np.testing.assert_array_equal(relative.relative_buckets(length, buckets=32, max_distance=128), expected)
+
+
+# Published: 256 buckets of 512 positions (deberta-v3, mdeberta-v3). Beyond the last bucket every distance is as far.
+@pytest.mark.parametrize(("side", "reach"), [(256, 512), (256, 1024), (128, 512), (8, 20), (4, 32), (5, 17)])
+def test_disentangled_rows_are_debertas(side: int, reach: int) -> None:
+    deberta = pytest.importorskip("transformers.models.deberta_v2.modeling_deberta_v2", reason="the buckets are its own")
+    distance = torch.arange(-3 * reach, 3 * reach + 1)
+    expected = (deberta.make_log_bucket_position(distance, side, reach).long() + side).clamp(0, 2 * side - 1).numpy()
+    found = relative.disentangled_rows(distance.numpy(), rows=2 * side, max_distance=reach)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        relative.disentangled_rows(distance.numpy(), rows=2 * side, max_distance=0),
+        (distance + side).clamp(0, 2 * side - 1).numpy(),
+    )
 
 
 def test_dynamic_scaling_starts_at_the_trained_length() -> None:

@@ -88,9 +88,19 @@ def test_a_classifier(publish: Callable[..., Path], tmp_path: Path) -> None:
             np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
-def test_disentangled_attention_is_refused_with_the_way_out(publish: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("terms", ["c2p|p2c", "p2c", "c2p"])
+def test_disentangled_attention(
+    terms: str, publish: Callable[..., Path], assert_equals_transformers: Callable[..., Path]
+) -> None:
+    """microsoft/deberta-base: a row for every distance, of which a text is at most 40 apart here."""
+    config = {"relative_attention": True, "pos_att_type": terms, "position_biased_input": False}
+    folder = publish(user_base(**config, max_relative_positions=40), "byte-level")
+    assert_equals_transformers(folder, "mean", variants=["portable-fp32", "ort-fp32"])
+
+
+def test_both_kinds_of_positions_are_refused_with_the_way_out(publish: Callable[..., Path], tmp_path: Path) -> None:
     folder = publish(user_base(relative_attention=True, pos_att_type=["c2p", "p2c"]), "byte-level")
-    with pytest.raises(UnsupportedModel, match=r"relative_attention: true.*--method trace"):
+    with pytest.raises(UnsupportedModel, match=r"position_biased_input: true.*--method trace"):
         export_model(folder, tmp_path / "bundle")
     manifest = export_model(folder, tmp_path / "bundle", method="trace")
     assert manifest.parity["portable-fp32"]["cosine_min"] >= 0.999999

@@ -36,6 +36,10 @@ EUROBERT = dataclasses.replace(
     final_norm=True, num_heads=4, num_kv_heads=2, head_size=6, **_PLAIN, layers=(Layer(Rope(25e4, 6)),) * 3,
 )  # fmt: skip
 QWEN3 = dataclasses.replace(EUROBERT, head_norm=True, causal=True, pooling=(Pooling.LAST,))
+DEBERTA = dataclasses.replace(
+    BERT, positions=Positions.DISENTANGLED, relative_buckets=16, relative_max_distance=20, attention_scale=24**-0.5,
+    position_terms=("c2p", "p2c"),
+)  # fmt: skip
 # name -> the spec and the fused nodes of its three layers
 SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
     "bert": (BERT, {"SkipLayerNormalization": 6, "BiasGelu": 3}),
@@ -69,6 +73,14 @@ SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
     ),
     "causal": (
         dataclasses.replace(BERT, causal=True, pooling=(Pooling.LAST,)),
+        {"SkipLayerNormalization": 6, "BiasGelu": 3},
+    ),
+    "deberta-v3": (DEBERTA, {"SkipLayerNormalization": 6, "BiasGelu": 3}),
+    "deberta-v1: a row for every distance, keys alone meet positions": (
+        dataclasses.replace(
+            DEBERTA, relative_buckets=12, relative_max_distance=0, position_terms=("p2c",),
+            attention_bias=(True, False, True, True),
+        ),
         {"SkipLayerNormalization": 6, "BiasGelu": 3},
     ),
     "causal, with a window and a relative bias": (
@@ -123,7 +135,7 @@ def test_ort_has_the_fused_nodes_that_the_spec_calls_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("target", [portable, ort], ids=["portable", "ort"])
-@pytest.mark.parametrize("name", ["modernbert", "t5", "causal, with a window and a relative bias"])
+@pytest.mark.parametrize("name", ["modernbert", "t5", "deberta-v3", "causal, with a window and a relative bias"])
 def test_a_text_without_tokens_has_numbers_and_leaves_its_neighbours_alone(name: str, target: Any) -> None:
     spec, weights = SPECS[name][0], weights_of(SPECS[name][0])
     tokens, vectors = run(target.build(spec, weights), [[], TEXTS[3]])
