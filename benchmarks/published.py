@@ -72,7 +72,7 @@ _MDEBERTA: dict[str, Any] = {
     "norm_rel_ebd": "layer_norm",
     "share_att_key": True,
 }
-_LABSE = ("cointegrated/LaBSE-en-ru", "sergeyzh/LaBSE-ru-sts", "sergeyzh/BERTA")
+_LABSE = ("cointegrated/LaBSE-en-ru", "sergeyzh/LaBSE-ru-sts", "sergeyzh/LaBSE-ru-turbo", "sergeyzh/BERTA")
 _XLM_R_BASE = (
     "intfloat/multilingual-e5-base",
     "sentence-transformers/paraphrase-multilingual-mpnet-base-v2",
@@ -98,7 +98,9 @@ PUBLISHED: dict[str, Published] = {
     "multilingual-e5-small": Published(
         "BERT", ("intfloat/multilingual-e5-small",), "bert", _bert(250037, 384, 12, 12, 1536)
     ),
-    "USER-base": Published("DeBERTa-v1", ("deepvk/USER-base",), "deberta", _bert(50265, *_BASE, **_USER_BASE)),
+    "USER-base": Published(
+        "DeBERTa-v1", ("deepvk/USER-base", "deepvk/deberta-v1-base"), "deberta", _bert(50265, *_BASE, **_USER_BASE)
+    ),
     "mdeberta-v3-base": Published(
         "DeBERTa-v2", ("microsoft/mdeberta-v3-base",), "deberta-v2", _bert(251000, *_BASE, **_MDEBERTA)
     ),
@@ -117,7 +119,8 @@ PUBLISHED: dict[str, Published] = {
     ),
     "FRIDA": Published("T5 encoder", ("ai-forever/FRIDA",), "t5", _FRIDA, pooling="cls"),
     "USER2-base": Published(
-        "ModernBERT", ("deepvk/USER2-base", "deepvk/RuModernBERT-base"), "modernbert", _modernbert(50368, 768, 22, 12, 1152)
+        "ModernBERT", ("deepvk/USER2-base", "deepvk/RuModernBERT-base", "answerdotai/ModernBERT-base"), "modernbert",
+        _modernbert(50368, 768, 22, 12, 1152),
     ),
     "USER2-small": Published(
         "ModernBERT", ("deepvk/USER2-small", "deepvk/RuModernBERT-small"), "modernbert",
