@@ -44,7 +44,7 @@ class Wishes:
 
 
 def default_variants() -> tuple[str, ...]:
-    """portable-fp32, and cpu-bf16 where its operators are built."""
+    """portable-fp32, and cpu-bf16 where its operators are built; an export leaves out what cannot express its model."""
     return (PORTABLE_FP32.name, CPU_BF16.name) if kernels.library_path() else (PORTABLE_FP32.name,)
 
 
@@ -67,6 +67,7 @@ def export_model(
 ) -> Manifest:
     """Export the checkpoint `source` (a folder or a hub id) as the bundle `output`; returns its manifest.
 
+    `variants`: names of `recipes.RECIPES`; None means `default_variants`. One that is named must be able to express the model.
     `rope_scaling`: "none", "linear:F" or "dynamic:F". `ntk_length`: whose length dynamic scaling looks at, "text" or,
     as the published RoPEBert module does, "batch". `pooling`: a sentence-transformers mode or "first_token_transform".
     None means the checkpoint's own. `task`: whose adapter to merge, for checkpoints that have some. `verify` compares

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variants",
-        help=f"comma-separated, of: {', '.join(RECIPES)}; default portable-fp32, and cpu-bf16 where its kernels are built",
+        help=f"comma-separated, of: {', '.join(RECIPES)}; default portable-fp32, and cpu-bf16 where its kernels "
+        "are built and can compute the model",
     )
     parser.add_argument("--rope-scaling", help="none, linear:F or dynamic:F; default the config's")
     parser.add_argument(
