@@ -1,13 +1,29 @@
 """The three kinds of plots of the reports: bars, points, and lines, every one of them named where it is drawn."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
-from benchmarks.svg import GRID, INK, LINE, OTHERS, OURS, SIZE, Axis, document, frame, number, spread, text, width
+from benchmarks.svg import (
+    FAINT,
+    GRID,
+    INK,
+    LINE,
+    OTHERS,
+    OURS,
+    SIZE,
+    Axis,
+    beside,
+    document,
+    frame,
+    number,
+    spread,
+    text,
+    width,
+)
 
 _BAR = 24  # height of a bar with its gap
 _WIDE, _HIGH = 520, 380  # of a plot with two axes, without what stands around it; higher where the names need it
 _LEFT, _TOP = 62, 66
-_FAINT = "#9aa5b1"
 
 
 def bars(title: str, unit: str, rows: Sequence[tuple[str, float, float, float, bool]]) -> str:
@@ -23,7 +39,7 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float, float, float, b
         y = top + index * _BAR
         parts += [
             text(left - 8, y + 13, name, anchor="end"),
-            f'<rect x="{left:.1f}" y="{y}" width="{x(middle) - left:.1f}" height="16" fill="{OURS if ours else _FAINT}"/>',
+            f'<rect x="{left:.1f}" y="{y}" width="{x(middle) - left:.1f}" height="16" fill="{OURS[0] if ours else FAINT}"/>',
             f'<path d="M{x(low):.1f} {y + 8}H{x(high):.1f}" stroke="{INK}" stroke-width="1.5"/>',
             text(x(high) + 6, y + 13, f"{number(middle)} {unit}"),
         ]
@@ -31,24 +47,28 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float, float, float, b
 
 
 def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, float, bool]], floor: float) -> str:
-    """Points with their names: name, x, y, and whether it is ours. Both axes are logarithmic, and less is higher.
+    """Numbered points and their names, best first: name, x, y, and whether it is ours.
 
-    A y below `floor` stands at it. Names stand to the right, as high as their points where there is room.
+    Both axes are logarithmic; upwards y falls. A y below `floor` stands at it.
     """
+    points = sorted(points, key=lambda point: (max(point[2], floor), -point[1]))
     xs, ys = [x for _, x, _, _ in points], [max(y, floor) for _, _, y, _ in points]
     bottom, right = _TOP + _height(points), _LEFT + _WIDE + 26
     across = Axis(min(xs) * 0.85, max(xs) * 1.15, _LEFT, _LEFT + _WIDE)
-    upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.8, bottom, _TOP)
+    upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.7, bottom, _TOP)
     parts = frame(across, upward, titles)
-    places = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
-    heights = spread([y for _, y in places], _TOP + SIZE, bottom)
-    for (name, _, _, ours), (x, y), height in zip(points, places, heights, strict=True):
-        parts += [
-            _pointer(x, y, right, height),
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{OURS if ours else _FAINT}"/>',
-            text(right, height + 4, name, colour=OURS if ours else INK),
-        ]
-    return document(right + 10 + max(width(name) for name, *_ in points), bottom + 56, parts)
+    dots = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
+    names = [f"{name}: {number(x)} times, {-y:+.2f}" for name, x, y, _ in points]
+    parts += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{OURS[0] if ours else FAINT}" fill-opacity="0.85"/>'
+        for (x, y), (*_, ours) in zip(dots, points, strict=True)
+    ]
+    for index, ((x, y), name, (*_, ours)) in enumerate(zip(beside(dots), names, points, strict=True), 1):
+        colour, height = OURS[0] if ours else INK, _TOP + SIZE + LINE * (index - 1)
+        parts.append(text(x, y + 4, str(index), anchor="middle", colour=colour, bold=ours))
+        parts.append(text(right + 18, height, str(index), anchor="end", colour=colour, bold=ours))
+        parts.append(text(right + 28, height, name, colour=colour, bold=ours))
+    return document(right + 48 + max(map(width, names)), bottom + 56, parts)
 
 
 def lines(titles: tuple[str, str, str], series: Sequence[tuple[str, Sequence[tuple[float, float]], bool]]) -> str:
@@ -58,9 +78,9 @@ def lines(titles: tuple[str, str, str], series: Sequence[tuple[str, Sequence[tup
     across, upward = Axis(min(xs), max(xs), _LEFT, _LEFT + _WIDE), Axis(min(ys) * 0.9, max(ys) * 1.1, bottom, _TOP)
     parts = frame(across, upward, titles)
     heights = spread([upward.place(points[-1][1]) for _, points, _ in series], _TOP + SIZE, bottom)
-    peers = iter(OTHERS * len(series))
+    colours = {True: cycle(OURS), False: cycle(OTHERS)}
     for (name, points, ours), height in zip(series, heights, strict=True):
-        colour = OURS if ours else next(peers)
+        colour = next(colours[ours])
         places = [(across.place(x), upward.place(y)) for x, y in points]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         parts += [

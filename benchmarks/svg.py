@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-INK, GRID, OURS = "#1f2933", "#e4e7eb", "#0a7d62"
-# Of the others, told from each other by hue and lightness alike.
+INK, GRID, FAINT = "#1f2933", "#e4e7eb", "#9aa5b1"
+OURS = ("#0a7d62", "#35a883", "#06503f", "#7bb661", "#4c7d0a", "#1f9aa0", "#0d5f78")
+# Of the others, warm and grey against our greens, told from each other by hue and lightness alike.
 OTHERS = ("#b4541a", "#3366aa", "#8a5a9e", "#9aa5b1", "#a8842c", "#5b6770", "#c2557a", "#4a9bb5")
 SIZE = 13  # of letters, in pixels
 LINE = 17  # from one line of text to the next
 _LETTER = 0.56 * SIZE  # width of one, on average, of a sans-serif
+_TURNS = [turn * math.pi / 4 for turn in (6, 0, 2, 4, 7, 5, 1, 3)]  # above first, then to the right
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ def spread(wanted: Sequence[float], low: float, high: float) -> list[float]:
     after = high + LINE
     for index in reversed(order):
         after = placed[index] = min(placed[index], after - LINE)
+    return placed
+
+
+def beside(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where the number of each dot stands: near it, on no other dot, and on no number that stands already."""
+    placed: list[tuple[float, float]] = []
+    for x, y in dots:
+        around = [(x + far * math.cos(turn), y + far * math.sin(turn)) for far in (13, 18, 24, 32) for turn in _TURNS]
+        taken = [*placed, *(dot for dot in dots if dot != (x, y))]
+        free = (at for at in around if all(abs(at[0] - a) > _LETTER * 2 or abs(at[1] - b) > SIZE - 2 for a, b in taken))
+        placed.append(next(free, around[0]))
     return placed
 
 

@@ -22,6 +22,7 @@ def run(settings: Settings) -> dict[str, Any]:
         result["models"][model.name] = model.facts()
         for configuration in engines.find(list(settings.engines)):
             module = modules[configuration.engine]
+            settings.say(f"{model.name}: {configuration.name}")
             try:
                 for file in configuration.files:
                     model.ensure(file, settings.threads)
