@@ -21,7 +21,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import environments, machine, models, tables
-from benchmarks.engines import Batch, Configuration
+from benchmarks.engines import Batch, Configuration, UnknownName
 from benchmarks.rounds import Entry, Method, measure
 from benchmarks.summary import speedups
 from benchmarks.workers import EngineError, Worker
@@ -34,20 +34,30 @@ CASES = (equal(16, 128), ragged(), equal(1, 16, "ms"), equal(1, 128, "ms"))
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print how many times as fast HEAD is, round by round; 1 if a variant became slower beyond --allowed."""
-    args = _parser().parse_args(argv)
-    commits = {_short(commit): commit for commit in (args.base, args.head)}
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        commits = {_short(commit): commit for commit in (args.base, args.head)}
+        chosen = [models.find(name) for name in args.models.split(",")]
+    except (UnknownName, FileNotFoundError) as error:
+        parser.error(str(error))
     if len(commits) < 2:
-        print(f"{args.base} and {args.head} are the same commit: nothing to compare", file=sys.stderr)
-        return 2
+        parser.error(f"{args.base} and {args.head} are the same commit: nothing to compare")
     for short, commit in commits.items():
         _install(short, commit)
     print("\n".join(machine.header(machine.describe())))
     slower = False
-    for name in args.models.split(","):
-        lines = list(_compare(models.find(name), list(commits), args))
+    for model in chosen:
+        lines = list(_compare(model, list(commits), args))
         verdicts = [line.pop("slower") for line in lines]
         slower |= any(verdicts)
-        heads = (f"{name}: {args.head} over {args.base}", "case", "speed-up", "range of rounds", "cosine of the two")
+        heads = (
+            f"{model.name}: {args.head} over {args.base}",
+            "case",
+            "speed-up",
+            "range of rounds",
+            "cosine of the two",
+        )
         print("\n" + tables.table(heads, [tuple(line.values()) for line in lines]))
     return 1 if slower else 0
 
@@ -120,7 +130,10 @@ def _cosine(workers: Sequence[Worker], texts: Batch) -> float:
 
 def _short(commit: str) -> str:
     command = ["git", "-C", str(machine.ROOT), "rev-parse", "--short", f"{commit}^{{commit}}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    if answer.returncode:
+        raise UnknownName(f"{commit} is no commit of this repository")
+    return answer.stdout.strip()
 
 
 def _install(short: str, commit: str) -> None:

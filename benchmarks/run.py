@@ -15,6 +15,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import results, suites
+from benchmarks.engines import UnknownName
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings
 from strizh.runtime.cores import usable_cores
@@ -22,7 +23,8 @@ from strizh.runtime.cores import usable_cores
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one suite, print its tables, write its JSON; 1 if a row misses its promise or failed."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
     suite = suites.load(args.suite)
     settings = Settings(
         models=tuple(args.models.split(",")) if args.models else suite.MODELS,
@@ -40,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         batches=args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    result = suite.run(settings)
+    try:
+        result = suite.run(settings)
+    except (FileNotFoundError, UnknownName) as error:
+        parser.error(str(error))
     print(suites.printed(args.suite, result))
     if args.json:
         results.update({"suite": args.suite, **result}, args.json)

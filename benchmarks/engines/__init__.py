@@ -22,6 +22,10 @@ Precision = Literal["fp32", "bf16", "int8"]
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 
+class UnknownName(LookupError):
+    """A name on the command line that nothing has; the message lists those that there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What is encoded in one call: token ids, int32 [length] each, or texts. One of the two is empty."""
@@ -80,11 +84,16 @@ def find(patterns: list[str] | None) -> list[Configuration]:
     """Configurations whose name matches one of the patterns; all without patterns.
 
     A name is the label ("openvino*", "strizh cpu-bf16"), or the label with the detail ("openvino int8 (portable*bf16)").
+    Raises `UnknownName` where nothing matches.
     """
     found = [one for _, module in modules() for one in _of(module)()]
     if not patterns:
         return found
-    return [one for one in found if any(fnmatch(name, p) for p in patterns for name in (one.label, one.name))]
+    chosen = [one for one in found if any(fnmatch(name, p) for p in patterns for name in (one.label, one.name))]
+    if not chosen:
+        labels = ", ".join(dict.fromkeys(one.label for one in found))
+        raise UnknownName(f"no engine is named {' or '.join(patterns)}; there are {labels}")
+    return chosen
 
 
 def of_ids(patterns: Iterable[str]) -> list[Configuration]:

@@ -25,7 +25,7 @@ def configurations() -> list[Configuration]:
             "sentence_transformers_onnx",
             precision,
             {"recipe": name},
-            files=(BUNDLE, f"optimum.{name}"),
+            files=(BUNDLE, f"portable.optimum.{name}"),
             takes=("ids", "strings"),
             least_cosine=0.9999 if precision == "fp32" else 0.0,
         )
@@ -67,5 +67,5 @@ class SentenceTransformersOnnxEngine:
 
 def open_engine(model: dict[str, Any], threads: int, recipe: str) -> SentenceTransformersOnnxEngine:
     """Open one of the folders."""
-    folder = Path(model["files"]) / f"optimum.{recipe}"
+    folder = Path(model["files"]) / f"portable.optimum.{recipe}"
     return SentenceTransformersOnnxEngine(folder, threads, FILES[recipe], model["pad_token_id"])

@@ -8,16 +8,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import bundle
+from benchmarks.files import hash_of
 
 ENVIRONMENT = "optimum"
 BUNDLE = "bundle.portable-fp32"  # made before this one
 FILES = {"fp32": "model.onnx", "O3": "model_O3.onnx", "int8": "model_qint8_avx512_vnni.onnx"}
-key = bundle.key
+
+
+def key(source: str) -> str:
+    """Changes with the portable graph, for the models that need it."""
+    return hash_of(Path(source))
 
 
 def make(model: dict[str, Any], source: str, path: str) -> None:
-    """Write one of `FILES`, in the folder that sentence-transformers expects around it."""
+    """Write the one of `FILES` that the folder's name ends with, and what sentence-transformers expects around it."""
+    recipe = Path(path).suffix.removeprefix(".")
     from sentence_transformers import (
         SentenceTransformer,
         export_dynamic_quantized_onnx_model,
@@ -32,11 +37,11 @@ def make(model: dict[str, Any], source: str, path: str) -> None:
         body = Transformer(model["checkpoint"], max_seq_length=model["max_length"], backend="onnx")
         pooling = Pooling(body.get_word_embedding_dimension(), "mean")
         SentenceTransformer(modules=[body, pooling, Normalize()], device="cpu").save_pretrained(path)
-    if source == "fp32":
+    if recipe == "fp32":
         return
     plain = {"file_name": FILES["fp32"]}
     opened = SentenceTransformer(path, backend="onnx", model_kwargs=plain, device="cpu")
-    if source == "O3":
+    if recipe == "O3":
         export_optimized_onnx_model(opened, "O3", path)
     else:
         export_dynamic_quantized_onnx_model(opened, "avx512_vnni", path)

@@ -13,10 +13,13 @@ from benchmarks.workloads import Case
 def run_contests(settings: Settings, cases: Sequence[Case]) -> dict[str, Any]:
     """One contest a model."""
     result = blank(settings)
-    configurations = engines.find(list(settings.engines))
+    configurations, chosen = engines.find(list(settings.engines)), settings.chosen(cases)
+    if not chosen:
+        named = " or ".join(settings.cases)
+        raise engines.UnknownName(f"no case is named {named}; there are {', '.join(case.name for case in cases)}")
     for name in settings.models:
         model = models.find(name)
-        contest = hold(model, settings.chosen(cases), configurations, settings, result)
+        contest = hold(model, chosen, configurations, settings, result)
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows
         result["thrown_away"] += [f"{model.name}: {line}" for line in contest.thrown_away]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ceiling, machine, tables
+from benchmarks.engines import UnknownName
 from benchmarks.geometries import GEOMETRIES, Geometry
 from benchmarks.quiet import Watch, spin
 from benchmarks.rounds import Method
@@ -33,6 +34,8 @@ _HEADS = ("operator", "tokens", "ms", "GFLOP/s", "of ceiling", "GB/s", "of memor
 
 def run(settings: Settings) -> dict[str, Any]:
     """One table a model and precision. The layers are as many as the model's, so that weights come from memory."""
+    if unknown := set(settings.models) - set(GEOMETRIES):
+        raise UnknownName(f"no geometry is named {' or '.join(unknown)}; there are {', '.join(GEOMETRIES)}")
     facts = machine.describe()
     limits = ceiling.measure(facts["flags"], settings.threads)
     kernels.set_threads(settings.threads)

@@ -32,6 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from strizh.runtime.measuring import cases
     from strizh.runtime.tuning import tuning_for
 
+    if not args.seconds > 0:
+        raise UsageError(f"--seconds is {args.seconds:g}, expected more than 0: a turn measures at least one run")
+    if args.save_tuning and not args.save_tuning.absolute().parent.is_dir():
+        raise UsageError(f"--save-tuning {args.save_tuning}: its folder does not exist; make it first")
     with ExitStack() as stack:
         encoders, absent = _open(args, stack)
         for line in absent:
@@ -41,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
         rows = _rows(encoders, found, args.seconds)
     fit = [row for row in rows if row["cosine_min"] >= args.least_cosine]
     if not fit:
-        raise UsageError(f"no variant keeps a cosine of {args.least_cosine}. Lower --least-cosine or export cpu-fp32")
+        closest = max(rows, key=lambda row: float(row["cosine_min"]))
+        raise UsageError(
+            f"no variant keeps a cosine of {args.least_cosine}: the closest, {closest['variant']}, has "
+            f"{closest['cosine_min']:.6f}. Lower --least-cosine or export cpu-fp32"
+        )
     best = max(fit, key=lambda row: row["tokens_per_second"])["variant"]
     tuning = tuning_for(Path(args.bundle), best, *_settings(args, best, first, found[-1]))
     report = {"variants": rows, "not_measured": absent, "recommended": {
@@ -139,5 +147,6 @@ def _page(report: dict[str, Any], found: Sequence["Case"]) -> list[str]:
         "",
         *table,
         "",
-        f"recommended: variant {best['variant']}, {best['threads']} threads, {best['max_batch_tokens']} tokens a batch",
+        f"recommended: variant {best['variant']}, {best['threads']} thread{'s' if best['threads'] > 1 else ''}, "
+        f"{best['max_batch_tokens']} tokens a batch",
     ]

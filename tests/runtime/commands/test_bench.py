@@ -53,7 +53,23 @@ def test_the_recommendation_can_be_loaded(strizh: Command, exported: Path, tmp_p
 def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, exported: Path) -> None:
     status, _, err = strizh("bench", exported, *QUICK, "--least-cosine", 1.5)
     assert status == 2
-    assert "no variant keeps a cosine of 1.5" in err
+    assert "no variant keeps a cosine of 1.5: the closest, " in err
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--seconds", 0), "--seconds is 0, expected more than 0"),
+        (("--seconds", "nan"), "--seconds is nan, expected more than 0"),
+        (("--save-tuning", "no/such/folder/tuning.json"), "its folder does not exist; make it first"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_measured(
+    strizh: Command, exported: Path, options: tuple[str, float], line: str
+) -> None:
+    status, out, err = strizh("bench", exported, *options)
+    assert (status, out) == (2, "")
+    assert line in err
 
 
 def test_an_unknown_variant_is_one_line(strizh: Command, exported: Path) -> None:
