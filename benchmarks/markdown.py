@@ -18,7 +18,7 @@ def throughput(result: dict[str, Any], source: str) -> str:
     order = [case.name for case in load("throughput").CASES]
     for model, facts in result["models"].items():
         rows = [row for row in result["rows"] if row["model"] == model]
-        cases = sorted({row["case"] for row in rows}, key=order.index)
+        cases = sorted({row["case"] for row in rows}, key=[*order, "real-texts"].index)
         units = {row["case"]: row["metric"] for row in rows}
         heads = [f"{case}, {units[case]}" for case in cases]
         weights = "real" if facts["real"] else "random"

@@ -43,7 +43,7 @@ def shares(
     lengths = {case.name: case.lengths for case in cases}
     for row in rows:
         precision = row["precision"]
-        if not row["rounds"] or precision not in ceiling or not lengths[row["case"]]:
+        if not row["rounds"] or precision not in ceiling or not lengths.get(row["case"]):
             continue
         shape, texts = models[row["model"]]["shape"], lengths[row["case"]]
         seconds = median(one["median"] for one in row["rounds"])

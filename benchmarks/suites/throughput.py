@@ -1,13 +1,24 @@
 """Tokens a second of batches and milliseconds of single texts, beside every peer, with the goals."""
 
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks import ceiling, machine, roofline, tables
+from benchmarks import ceiling, machine, models, roofline, tables, texts
 from benchmarks.suites import Settings
 from benchmarks.suites._contests import run_contests, show_contests
-from benchmarks.workloads import equal, mixed_strings, ragged, ragged_mean
+from benchmarks.workloads import (
+    Case,
+    documents,
+    equal,
+    mixed_strings,
+    passages,
+    queries,
+    ragged,
+    ragged_mean,
+    real_strings,
+)
 
-HELP = "batches and single texts beside every peer, with the goals"
+HELP = "batches and single texts beside every peer, with the goals; real texts besides with --texts DIR"
 NOTES = tables.ROUNDS
 MODELS = ("base", "e5-small", "mini")
 CASES = (
@@ -20,17 +31,27 @@ CASES = (
     equal(1, 128, "ms"),
     equal(1, 2048),
     equal(1, 8192),
+    queries(),
+    passages(),
+    documents(),
 )
+_PASSAGES = "passages_ru_mixed"  # the file of --texts that the case `real-texts` draws from
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """Measure the cases on every model, and the ceilings of the machine before and after."""
     here = machine.describe()
     before = ceiling.measure(here["flags"], settings.threads)
-    result = run_contests(settings, CASES)
+    result = run_contests(settings, CASES, _real(settings) if settings.texts else None)
     after = ceiling.measure(here["flags"], settings.threads)
     best = {name: max(rate, after[name]) for name, rate in before.items()}
     return result | {"ceiling": best}
+
+
+def _real(settings: Settings) -> Callable[[models.Model], Case]:
+    assert settings.texts
+    rows = [str(row["text"]) for row in texts.read(settings.texts, _PASSAGES)]
+    return lambda model: real_strings(rows, texts.prompts(model)[1])
 
 
 def show(result: dict[str, Any]) -> list[str]:

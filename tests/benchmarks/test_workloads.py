@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from benchmarks.workloads import (
     Case,
+    documents,
     equal,
     passage_lengths,
+    queries,
     ragged,
     ragged_lengths,
     ragged_mean,
+    real_strings,
     sentences,
     vocabulary,
 )
@@ -50,6 +53,20 @@ def test_ragged_is_cut_and_its_equal_twin_has_the_same_mean() -> None:
     assert max(drawn) <= 512
     assert np.std(drawn) > 0.5 * np.mean(drawn), "lengths that hardly differ would try no padding"
     assert abs(sum(ragged_mean().lengths) - sum(ragged().lengths)) <= 32  # half a token a text is lost in rounding
+
+
+def test_queries_are_short_and_documents_are_long() -> None:
+    asked, long = queries().lengths, documents().lengths
+    assert np.median(asked) == pytest.approx(9, abs=1)
+    assert max(asked) <= 32 < 512 <= min(long)
+
+
+def test_real_texts_are_drawn_alike_every_time_and_stand_under_the_prompt() -> None:
+    given_texts = [f"text {number}" for number in range(1000)]
+    case = real_strings(given_texts, "passage: ")
+    assert case == real_strings(given_texts, "passage: ")
+    assert len(set(case.strings)) == case.count == 64
+    assert {text.removeprefix("passage: ") for text in case.strings} < set(given_texts)
 
 
 def test_sentences_have_the_words_asked_for_and_no_others() -> None:
