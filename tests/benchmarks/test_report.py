@@ -75,7 +75,7 @@ def test_a_scatter_keeps_its_points_inside_and_a_smaller_loss_is_higher() -> Non
     points = [("a", 1.0, 0.1, True), ("b", 1e3, 9.0, False), ("c", 30.0, -0.5, False)]
     plot = ElementTree.fromstring(charts.scatter(("t", "x", "y"), points, 0.01))
     circles = [(float(str(e.get("cx"))), float(str(e.get("cy")))) for e in plot.iter() if e.tag.endswith("circle")]
-    (left, middle_y), (right, low), (middle, high) = circles
+    (middle, high), (left, middle_y), (right, low) = circles  # best first
     assert left < middle < right
     assert high < middle_y < low  # SVG counts downwards
     assert all(0 < x < float(str(plot.get("width"))) and 0 < y < float(str(plot.get("height"))) for x, y in circles)
