@@ -13,6 +13,7 @@ from strizh.export.hub import resolve
 from strizh.export.options import Options, Plan, plan
 from strizh.export.recipes import RECIPES
 from strizh.export.traced import describe
+from strizh.export.vocabulary.cut import kept_by
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Manifest
 
@@ -21,12 +22,19 @@ Vectors = NDArray[np.float32]
 Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
 
 
-def of_checkpoint(source: str, manifest: Manifest) -> tuple[str, Baseline]:
-    """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`."""
+def of_checkpoint(source: str, bundle: Path, manifest: Manifest) -> tuple[str, Baseline]:
+    """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`.
+
+    It takes the bundle's ids: where the vocabulary was cut, they are turned into the checkpoint's.
+    """
     checkpoint = read_checkpoint(resolve(source))
     described = describe(checkpoint)
     options = Options.of(manifest, described)
-    return pytorch(checkpoint, plan(checkpoint, described, options), options)
+    against, run = pytorch(checkpoint, plan(checkpoint, described, options), options)
+    if not manifest.vocabulary:
+        return against, run
+    kept = kept_by(bundle, checkpoint)
+    return f"{against}, vocabulary whole", lambda texts: run([kept[list(text)].tolist() for text in texts])
 
 
 def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> tuple[str, Baseline]:

@@ -22,9 +22,11 @@ from strizh.export.prompts import with_known_prompts
 from strizh.export.quantize.magnitudes import check as check_magnitudes
 from strizh.export.quantize.quantizer import Quantizer, Quantizing
 from strizh.export.recipes import CPU_BF16, PORTABLE_FP32, Recipe, find_recipe
+from strizh.export.reference import Definition
 from strizh.export.sidecars import write_sidecars
 from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
+from strizh.export.vocabulary.choose import cut_for
 from strizh.export.weights import Array, bind
 from strizh.runtime.bundle import MANIFEST, Manifest, Variant
 from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
@@ -41,6 +43,7 @@ class Wishes:
     force: bool
     quantizing: Quantizing
     step: Step
+    keep_languages: Sequence[str]
 
 
 def default_variants() -> tuple[str, ...]:
@@ -63,6 +66,7 @@ def export_model(
     force: bool = False,
     method: str = "build",
     quantizing: Quantizing = Quantizing(),  # noqa: B008 (frozen)
+    keep_languages: Sequence[str] = (),
     step: Step = lambda what: None,
 ) -> Manifest:
     """Export the checkpoint `source` (a folder or a hub id) as the bundle `output`; returns its manifest.
@@ -73,8 +77,8 @@ def export_model(
     None means the checkpoint's own. `task`: whose adapter to merge, for checkpoints that have some. `verify` compares
     every variant with the model before the bundle appears; `force` replaces a bundle, and keeps one that misses its
     promise. `method`: "build" writes the graphs from the family's description; "trace" lets PyTorch trace the model, for
-    encoders without a family, portable-fp32 only. `quantizing` says how variants below float32 are made. `step` is told
-    what is being done.
+    encoders without a family, portable-fp32 only. `quantizing` says how variants below float32 are made. `keep_languages`:
+    codes of languages and files of texts (.txt, .jsonl), to which the vocabulary is cut. `step` is told what is being done.
 
     Raises `CheckpointError`, `UnsupportedModel`, `UsageError` or `ParityError`; then nothing is left behind.
     """
@@ -89,7 +93,7 @@ def export_model(
         make = {"build": _build, "trace": _trace}.get(method)
         if make is None:
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")
-        wishes = Wishes(bool(variants), verify, force, quantizing, step)
+        wishes = Wishes(bool(variants), verify, force, quantizing, step, keep_languages)
         manifest = make(folder, str(source), checkpoint, options, recipes, wishes)
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
@@ -105,14 +109,23 @@ def _build(
     planned = dataclasses.replace(planned, warnings=(*planned.warnings, *left_out))
     _check_batch_ntk(planned.spec, recipes)
     weights, unused = bind_weights(checkpoint, family, planned)
+    definition, vocabulary = Definition(planned.spec, weights), None
+    if wishes.keep_languages:
+        wishes.step("cutting the vocabulary")
+        cut = cut_for(checkpoint, planned.spec, wishes.keep_languages)
+        definition, vocabulary = dataclasses.replace(definition, kept=cut.kept), cut.report
+        checkpoint, planned, weights = cut.checkpoint(checkpoint), cut.plan(planned), cut.weights(weights)
     write_sidecars(folder, checkpoint, planned)
     prompts = tuple(checkpoint.modules.prompts.values())
     quantizer = Quantizer(planned.spec, weights, folder, planned.max_length, prompts, wishes.quantizing, wishes.step)
-    made = {
-        recipe.name: write_variant(folder, recipe, planned.spec, weights, quantizer, wishes.step) for recipe in recipes
-    }
+
+    def write(recipe: Recipe, quantizer: Quantizer | None) -> Variant:
+        return write_variant(folder, recipe, planned.spec, weights, quantizer, wishes.step)
+
+    made = {recipe.name: write(recipe, quantizer) for recipe in recipes}
     manifest = describe_bundle(folder, source, checkpoint, planned, made, unused)
-    return _verified(folder, manifest, planned.spec, weights, quantizer, wishes) if wishes.verify else manifest
+    manifest = dataclasses.replace(manifest, vocabulary=vocabulary)
+    return _verified(folder, manifest, definition, write, quantizer, wishes) if wishes.verify else manifest
 
 
 def _trace(
@@ -120,6 +133,8 @@ def _trace(
 ) -> Manifest:
     """The one graph that PyTorch traces."""
     traced.check_recipes(recipes)
+    if wishes.keep_languages:
+        raise UsageError("--keep-languages is not for --method trace, whose graph holds every token. Leave one of them out.")
     planned = plan(checkpoint, traced.describe(checkpoint), options)
     made = {PORTABLE_FP32.name: traced.write_traced(folder, checkpoint, planned, options, wishes.step)}
     write_sidecars(folder, checkpoint, planned)
@@ -166,19 +181,24 @@ def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:
 
 
 def _verified(
-    folder: Path, manifest: Manifest, spec: EncoderSpec, weights: Any, quantizer: Quantizer, wishes: Wishes
+    folder: Path,
+    manifest: Manifest,
+    definition: Definition,
+    write: Callable[[Recipe, Quantizer | None], Variant],
+    quantizer: Quantizer,
+    wishes: Wishes,
 ) -> Manifest:
     """The manifest with its parity; a plain float32 graph is made for the comparison if the bundle is to have none."""
     variants, plain = dict(manifest.variants), PORTABLE_FP32
     borrowed = plain.name not in variants or quantizer.int8_table(plain)
     if borrowed:
         plain = dataclasses.replace(plain, name="float32", file="float32/model.onnx", classifier="float32/head.onnx")
-        graph = write_variant(folder, plain, spec, weights, None, wishes.step)
+        graph = write(plain, None)
         variants[plain.name] = dataclasses.replace(graph, details={"promise": dataclasses.asdict(plain.promise)})
     both = dataclasses.replace(manifest, variants=variants, files=files_of(folder))
     (folder / MANIFEST).write_text(both.to_json(), encoding="utf-8")
     wishes.step("checking parity")
-    parity = quick_parity(folder, spec, weights, list(manifest.variants), plain.name)
+    parity = quick_parity(folder, definition, list(manifest.variants), plain.name)
     if borrowed:
         shutil.rmtree(folder / "float32")
     return _keeping_promises(manifest, parity, variants, wishes.force)

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import strizh
-from strizh.export import reference
 from strizh.export.emulation.run import emulated
 from strizh.export.recipes import RECIPES, Promise, promise_of
-from strizh.export.spec import EncoderSpec
-from strizh.export.weights import Array
+from strizh.export.reference import Definition
 from strizh.kernels.reference import normalize
 from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
@@ -96,20 +94,22 @@ def parity_texts() -> list[str]:
 
 
 def quick_parity(
-    bundle: Path, spec: EncoderSpec, weights: Mapping[str, Array], names: Sequence[str], float32: str
+    bundle: Path, definition: Definition, names: Sequence[str], float32: str
 ) -> dict[str, Any]:
     """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64.
 
-    `bundle` must hold the portable graph `float32` and the variants `names`. Returns variant -> figures.
+    A cut vocabulary is compared with the whole one, by the ids that its tokens had there. `bundle` must hold the portable
+    graph `float32` and the variants `names`. Returns variant -> figures.
     """
+    spec = definition.spec
 
     def run_spec(texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         # Together, so that the weights are read once; with ntk_length="batch" each is a batch of its own.
         batches = [texts] if spec.ntk_length == "text" else [[text] for text in texts]
-        return np.concatenate([reference.run(spec, weights, batch).sentence_embedding for batch in batches])
+        return np.concatenate([definition.run(batch).sentence_embedding for batch in batches])
 
     short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
-    found = {float32: parity_with(bundle, float32, "the spec in NumPy float64", run_spec, short)}
+    found = {float32: parity_with(bundle, float32, definition.name, run_spec, short)}
     rows = tokenized(bundle, float32, parity_texts())
     with strizh.load(bundle, variant=float32) as encoder:
         baseline = encoder.encode_tokens(rows)
@@ -122,7 +122,7 @@ def quick_parity(
         rows = tokenized(bundle, float32, both)
         ids, types = _lists(rows), _lists(PackedBatch(rows.types_or_zeros(), rows.cu_seqlens))
         batches = [(ids, types)] if spec.ntk_length == "text" else [([a], [b]) for a, b in zip(ids, types, strict=True)]
-        logits = np.concatenate([reference.run(spec, weights, *batch).logits for batch in batches])
+        logits = np.concatenate([definition.run(*batch).logits for batch in batches])
         for name, figures in found.items():
             figures["logits_error"] = _logits_error(bundle, name, both, rows, logits)
     return found

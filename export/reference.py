@@ -25,6 +25,29 @@ class Outputs:
     colbert_vectors: tuple[NDArray[np.float64], ...] = ()  # [length, dim] a text
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Definition:
+    """What the graphs of a bundle have to compute: this spec over these weights.
+
+    `kept`, int64 [tokens], has the id here of every id of a bundle whose vocabulary is cut; None where none is.
+    """
+
+    spec: EncoderSpec
+    weights: Mapping[str, Array]
+    kept: NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        """What a parity report calls it."""
+        return "the spec in NumPy float64" + ("" if self.kept is None else ", vocabulary whole")
+
+    def run(self, texts: Sequence[Ids], token_types: Sequence[Ids] | None = None) -> Outputs:
+        """`run` of texts given in the bundle's ids."""
+        if self.kept is not None:
+            texts = [self.kept[list(text)].tolist() for text in texts]
+        return run(self.spec, self.weights, texts, token_types)
+
+
 def run(
     spec: EncoderSpec, weights: Mapping[str, Array], texts: Sequence[Ids], token_types: Sequence[Ids] | None = None
 ) -> Outputs:

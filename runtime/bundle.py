@@ -52,6 +52,20 @@ class Variant:
     details: dict[str, Any] = field(default_factory=dict)  # node counts, weight layout, recipe
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A vocabulary cut to languages and corpora `kept_for`: tokens left `of` those of the checkpoint.
+
+    `changed` is the share of the tokens of the `sample`, which is said in words, that are none of those left.
+    """
+
+    kept_for: tuple[str, ...]
+    tokens: int
+    of: int
+    changed: float | None
+    sample: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything the runtime needs to know, and the proof that came with it.
@@ -77,6 +91,7 @@ class Manifest:
     variants: dict[str, Variant]
     files: dict[str, File]
     parity: dict[str, Any] = field(default_factory=dict)  # variant -> figures
+    vocabulary: Vocabulary | None = None  # what it was cut to; None for all that the checkpoint has
     warnings: tuple[str, ...] = ()
     producer: str = ""
     format_version: int = FORMAT_VERSION

@@ -79,7 +79,7 @@ def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) ->
                 continue
             seconds = monotonic() - started
             if expected is None:
-                expected = of_checkpoint(str(checkpoint), manifest)[1](texts)
+                expected = of_checkpoint(str(checkpoint), bundle, manifest)[1](texts)
             with strizh.load(bundle, variant=variant, threads=settings.threads) as encoder:
                 figures = compare(encoder.encode_tokens(PackedBatch.pack(texts)), expected, "transformers")
             entry = manifest.variants[variant]

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, help="unit vectors; default the modules'")
     parser.add_argument("--max-length", type=int, help="longest text in tokens, special tokens included")
+    parser.add_argument(
+        "--keep-languages",
+        metavar="ru,en|texts.jsonl",
+        help="cut the vocabulary to what these languages or files of texts (.txt, .jsonl) need",
+    )
     parser.add_argument("--task", help="merge this task's adapter into the weights (jina-embeddings-v3)")
     parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction, default=True, help="check parity before writing"
@@ -65,8 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from strizh.export.exporter import default_variants, export_model
     from strizh.export.quantize.quantizer import Quantizing
+    from strizh.export.vocabulary.report import summary
 
-    variants = [name.strip() for name in arguments.variants.split(",")] if arguments.variants else None
+    variants, keep = (
+        [name.strip() for name in listed.split(",")] if listed is not None else None
+        for listed in (arguments.variants, arguments.keep_languages)
+    )
     steps = 2 + 2 * len(variants or default_variants())
     with tqdm(
         total=steps, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {elapsed}"
@@ -82,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             variants=variants,
             rope_scaling=arguments.rope_scaling,
             task=arguments.task,
+            keep_languages=keep or (),
             ntk_length=arguments.ntk_length,
             pooling=arguments.pooling,
             normalize=arguments.normalize,
@@ -105,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"cosine {figures['cosine_min']:.7f} at worst to {figures['against']}" if figures else "parity not checked"
         )
         print(f"  {name:14} {size:8.1f} MB   {proof}")
+    if manifest.vocabulary:
+        print(f"  vocabulary     {summary(manifest.vocabulary)}")
     for warning in manifest.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0

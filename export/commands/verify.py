@@ -63,7 +63,7 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     asked = arguments.variants.split(",") if arguments.variants else list(manifest.variants)
     if unknown := [name for name in asked if name not in manifest.variants]:
         raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(manifest.variants)}.")
-    found = of_checkpoint(arguments.against, manifest) if arguments.against else own_float32(folder, manifest)
+    found = of_checkpoint(arguments.against, folder, manifest) if arguments.against else own_float32(folder, manifest)
     against, baseline = found or ("itself alone", None)
     texts = texts_of(folder, lengths(manifest))
     sentences = sentences_of(folder, manifest.max_length)

@@ -108,7 +108,7 @@ def _of_variant(bundle: Path, variant: str, prompts: Prompts) -> Iterator[Embed]
 @contextmanager
 def _of_checkpoint(bundle: Path, manifest: Manifest, checkpoint: str, prompts: Prompts) -> Iterator[Embed]:
     """Token ids of the bundle's tokenizer through the checkpoint's own model."""
-    _, baseline = of_checkpoint(checkpoint, manifest)
+    _, baseline = of_checkpoint(checkpoint, bundle, manifest)
     with strizh.load(bundle) as encoder, warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)
 

@@ -37,6 +37,7 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
             + ("length 1" if manifest["normalize"] else "not normalised"),
             "longest text": f"{manifest['max_length']:,} tokens",
             "labels": ", ".join(manifest["labels"]),
+            "vocabulary": _vocabulary(manifest["vocabulary"]),
         }
     )
     if manifest["prompts"]:
@@ -93,6 +94,10 @@ def _positions(spec: Mapping[str, Any]) -> str:
         return f"{spec['positions'].replace('_', ' ')}, {spec['max_positions']:,} trained"
     scaled = "unscaled" if rope["scaling"] == "none" else f"{rope['scaling']} scaling × {rope['factor']:g}"
     return f"rotary, theta {rope['theta']:g}, {spec['max_positions']:,} trained, {scaled}"
+
+
+def _vocabulary(cut: Mapping[str, Any] | None) -> str:
+    return f"cut to {cut['tokens']:,} of {cut['of']:,} tokens, for {', '.join(cut['kept_for'])}" if cut else ""
 
 
 def _variants(manifest: Mapping[str, Any]) -> Iterator[list[str]]:

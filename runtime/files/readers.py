@@ -171,7 +171,10 @@ def _choose(path: str, names: tuple[str, ...]) -> str:
         return DEFAULT_COLUMN
     if len(names) == 1:
         return names[0]
-    raise UsageError(f"{path}: no column {DEFAULT_COLUMN!r} among {_listed(names)}; say which one with --column")
+    raise UsageError(
+        f"{path}: no column {DEFAULT_COLUMN!r} among {_listed(names)}; "
+        f"call one of them {DEFAULT_COLUMN!r}, or choose it with --column"
+    )
 
 
 def _refuse_column(column: str | None, name: str) -> None:

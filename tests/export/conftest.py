@@ -1,20 +1,25 @@
 """Small random checkpoints in the published formats, made without torch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from strizh.export.parity import parity_texts
 
 WORDS = (
     *("стриж", "летит", "над", "рекой", "и", "не", "спит", "ночь", "день", "вода", "огонь"),
     *("the", "swift", "flies", "over", "river", "never", "sleeps"),
 )
 MakeCheckpoint = Callable[..., Path]
+VOCAB_SIZE = 500  # of a trained tokenizer
+XLM_R = ["<s>", "<pad>", "</s>", "<unk>"]  # ids 0 to 3, as RoBERTa has them too
+SPECIALS = {"word-piece": ["[PAD]", "[UNK]", "[CLS]", "[SEP]"], "unigram": XLM_R, "byte-level": XLM_R}
 
 BASE: dict[str, Any] = {
     "hidden_size": 24,
@@ -92,6 +97,39 @@ def word_tokenizer(vocab_size: int) -> Tokenizer:
     )
     tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
     return tokenizer
+
+
+def train(kind: str, specials: Sequence[str] | None = None) -> Tokenizer:
+    """A tokenizer of a published kind, trained on our own sentences."""
+    options: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "show_progress": False}
+    options["special_tokens"] = list(specials or SPECIALS[kind])
+    if kind == "word-piece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer: Any = trainers.WordPieceTrainer(**options)
+    elif kind == "unigram":
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(unk_token="<unk>", **options)
+    else:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options)
+    tokenizer.train_from_iterator(parity_texts(), trainer)
+    first, last = ("[CLS]", "[SEP]") if kind == "word-piece" else ("<s>", "</s>")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}", special_tokens=[(name, tokenizer.token_to_id(name)) for name in (first, last)]
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def train_tokenizer() -> Callable[..., Tokenizer]:
+    """`train_tokenizer(kind, specials=None)`; the kinds are "word-piece", "unigram" and "byte-level"."""
+    return train
 
 
 @pytest.fixture

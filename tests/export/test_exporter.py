@@ -202,7 +202,7 @@ def test_a_missed_promise_stops_the_export_unless_forced(
         return reference.Outputs((), -np.ones((1, 24)), None)
 
     folder = make_checkpoint()
-    monkeypatch.setattr("strizh.export.parity.reference.run", wrong)
+    monkeypatch.setattr("strizh.export.reference.run", wrong)
     with pytest.raises(ParityError, match=r"portable-fp32: cosine .* promised 0\.999999"):
         export_model(folder, tmp_path / "bundle", variants=PADDED)
     assert not (tmp_path / "bundle").exists()

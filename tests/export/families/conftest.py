@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 from transformers import AutoModel, AutoModelForTextEncoding, PreTrainedModel, PreTrainedTokenizerFast
 
 import strizh
@@ -23,44 +23,15 @@ from strizh.runtime import choose, host
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
 EVERY = (*VARIANTS, CUDA_FP16.name)
-VOCAB_SIZE = 500
 # An element of a unit vector is rounded by the last product, the mean, the norm and the division: four half-ulps of 1.
 ROUNDING_FLOOR = 4 * 2.0**-24
-XLM_R = ["<s>", "<pad>", "</s>", "<unk>"]  # ids 0 to 3, as RoBERTa has them too
-SPECIALS = {"word-piece": ["[PAD]", "[UNK]", "[CLS]", "[SEP]"], "unigram": XLM_R, "byte-level": XLM_R}
 
 
-def train(kind: str, specials: Sequence[str]) -> Tokenizer:
-    """A tokenizer of a published kind, trained on our own sentences."""
-    options: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "special_tokens": list(specials), "show_progress": False}
-    if kind == "word-piece":
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer: Any = trainers.WordPieceTrainer(**options)
-    elif kind == "unigram":
-        tokenizer = Tokenizer(models.Unigram())
-        tokenizer.normalizer = normalizers.NFKC()
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.UnigramTrainer(unk_token="<unk>", **options)
-    else:
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options)
-    tokenizer.train_from_iterator(parity_texts(), trainer)
-    first, last = ("[CLS]", "[SEP]") if kind == "word-piece" else ("<s>", "</s>")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}", special_tokens=[(name, tokenizer.token_to_id(name)) for name in (first, last)]
-    )
-    return tokenizer
-
-
-def save_tokenizer(folder: Path, kind: str, specials: Sequence[str]) -> None:
+def save_tokenizer(folder: Path, tokenizer: Tokenizer, kind: str) -> None:
     names = ("cls_token", "sep_token", "pad_token", "unk_token")
     tokens = ("[CLS]", "[SEP]", "[PAD]", "[UNK]") if kind == "word-piece" else ("<s>", "</s>", "<pad>", "<unk>")
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=train(kind, specials), **dict(zip(names, tokens, strict=True)), model_max_length=10**30
+        tokenizer_object=tokenizer, **dict(zip(names, tokens, strict=True)), model_max_length=10**30
     )
     fast.save_pretrained(folder)
 
@@ -88,7 +59,9 @@ def shaking() -> Callable[[PreTrainedModel], None]:
 
 
 @pytest.fixture
-def publish(tmp_path: Path, add_modules: Callable[..., None]) -> Callable[..., Path]:
+def publish(
+    tmp_path: Path, add_modules: Callable[..., None], train_tokenizer: Callable[..., Tokenizer]
+) -> Callable[..., Path]:
     """`publish(model, tokenizer, pooling=..., prompts=..., default=..., dense=...)`: a folder such as authors upload."""
 
     def write(
@@ -105,7 +78,7 @@ def publish(tmp_path: Path, add_modules: Callable[..., None]) -> Callable[..., P
         shake(model)
         folder = tmp_path / name
         model.save_pretrained(folder)
-        save_tokenizer(folder, tokenizer, specials or SPECIALS[tokenizer])
+        save_tokenizer(folder, train_tokenizer(tokenizer, specials), tokenizer)
         add_modules(folder, {f"pooling_mode_{pooling}": True}, **modules)
         stored = {"prompts": prompts or {}, "default_prompt_name": default}
         (folder / "config_sentence_transformers.json").write_text(json.dumps(stored))

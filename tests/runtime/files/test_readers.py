@@ -59,7 +59,7 @@ def test_reads(tmp_path, name, content, expected):
         ("a.jsonl", '"ok"\n7\n', None, "line 2: the text is of type int, expected a string"),
         ("a.jsonl", '"ok"\n"\\ud800"\n', None, "line 2: half of a surrogate pair"),
         ("a.csv", "", None, "empty"),
-        ("a.csv", "id,body\n", None, "no column 'text' among 'id', 'body'; say which one with --column"),
+        ("a.csv", "id,body\n", None, "no column 'text' among 'id', 'body'; call one of them 'text', or choose it with --column"),
         ("a.csv", "id,text\n1,ok\n", "body", "no column 'body'; its columns are 'id', 'text'"),
         ("a.csv", "id,text\n1,ok\n2\n", None, "line 3: 1 fields, expected 2"),
         ("a.csv", 'id,text\n1,"open\n', None, "line 2: not CSV"),
