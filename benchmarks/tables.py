@@ -38,9 +38,9 @@ def heading(result: dict[str, Any], *notes: str) -> str:
     method = result["method"]
     lines = machine.header(result["machine"])
     lines.append(" ".join(f"{name} {version}" for name, version in sorted(result["versions"].items())))
-    lines.append(
-        f"{result['threads']} threads for all, {method['rounds']} interleaved rounds, {method['seconds']} s a turn"
-    )
+    timed = any("rounds" in row for row in result["rows"])
+    rounds = f", {method['rounds']} interleaved rounds, {method['seconds']} s a turn" if timed else ""
+    lines.append(f"{result['threads']} threads for all{rounds}")
     lines += notes
     if method["allow_noise"]:
         lines.append("NOT FOR PUBLICATION: rounds on a machine that was not quiet were counted")
@@ -81,7 +81,7 @@ def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
     relative = f"{_speed(row) / _speed(ours):.2f}" if ours else ""
     energy = joules_per_1000_tokens(row)
     return (
-        _name(row),
+        name(row),
         number(found["median"]),
         f"{number(found['low'])}..{number(found['high'])}",
         relative,
@@ -92,12 +92,13 @@ def _line(row: Row, ours: Row | None) -> tuple[str, ...]:
 
 
 def _untimed(row: Row) -> tuple[str, ...]:
-    return _name(row), _why_not(row), "", "", "", cosine(row), ""
+    return name(row), _why_not(row), "", "", "", cosine(row), ""
 
 
-def _name(row: Row) -> str:
-    """The contender with the file it ran, where several competed."""
-    return row["contender"] if row["ours"] else f"{row['contender']} ({row['configuration']})"
+def name(row: Row) -> str:
+    """The contender, with the file or the options of a peer that has several."""
+    plain = row.get("ours") or not row["configuration"]
+    return str(row["contender"]) if plain else f"{row['contender']} ({row['configuration']})"
 
 
 def _why_not(row: Row) -> str:

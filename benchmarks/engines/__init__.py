@@ -71,7 +71,7 @@ class Configuration:
     @property
     def name(self) -> str:
         """The label with the detail."""
-        return f"{self.label} ({self.detail})"
+        return f"{self.label} ({self.detail})" if self.detail else self.label
 
 
 def modules() -> Iterator[tuple[str, Any]]:

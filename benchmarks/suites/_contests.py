@@ -27,7 +27,7 @@ def run_contests(
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows
         result["thrown_away"] += [f"{model.name}: {line}" for line in contest.thrown_away]
-        result["failures"] += [f"{model.name}: {line}" for line in _failures(contest)]
+        result["failures"] += [f"{model.name}: {line}" for line in failures(contest)]
     return result
 
 
@@ -46,6 +46,7 @@ def show_contests(result: dict[str, Any], show: Callable[[Sequence[Row]], str]) 
     return blocks
 
 
-def _failures(contest: Contest) -> list[str]:
+def failures(contest: Contest) -> list[str]:
+    """A line for each row that failed, or misses its promise."""
     wrong = [(row, row["error"] or "; ".join(row["parity"]["misses"])) for row in contest.rows]
     return [f"{row['contender']} on {row['case']}: {why}" for row, why in wrong if why]

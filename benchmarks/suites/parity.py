@@ -91,6 +91,7 @@ def _measure(
                     "model": model.name,
                     "contender": contender.configuration.label,
                     "configuration": contender.configuration.detail,
+                    "ours": contender.configuration.ours,
                     "tokens": f"{low}..{high}",
                     "texts": len(rows),
                     **figures,
@@ -108,7 +109,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{row['contender']} ({row['configuration']})",
+        tables.name(row),
         row["tokens"],
         f"{row['cosine_min']:.7f}",
         f"{row['cosine_mean']:.7f}",

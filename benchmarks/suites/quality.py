@@ -101,7 +101,7 @@ def _table(rows: list[dict[str, Any]], scores: dict[str, float]) -> str:
     lines = [("float32", *(f"{score:.4f}" for score in scores.values()))]
     for row in rows:
         cells = (_cell(row, name, score) for name, score in scores.items())
-        lines.append((f"{row['contender']} ({row['configuration']})", *cells))
+        lines.append((tables.name(row), *cells))
     return tables.table(("", *scores), lines)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import engines, models, tables
-from benchmarks.contest import hold
+from benchmarks.contest import Contest, hold
 from benchmarks.suites import Settings, blank
+from benchmarks.suites._contests import failures
 from benchmarks.workloads import Case, equal
 
 HELP = "cost against length, number of texts and threads, with fitted exponents"
@@ -59,10 +60,10 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def _collect(result: dict[str, Any], name: str, contest: Any, threads: int, axis: str) -> None:
+def _collect(result: dict[str, Any], name: str, contest: Contest, threads: int, axis: str) -> None:
     result["rows"] += [row | {"threads": threads, "axis": axis} for row in contest.rows]
-    failed = [row for row in contest.rows if row["error"]]
-    result["failures"] += [f"{name}: {row['contender']} on {row['case']}: {row['error']}" for row in failed]
+    result["thrown_away"] += [f"{name}: {line}" for line in contest.thrown_away]
+    result["failures"] += [f"{name}: {line}" for line in failures(contest)]
 
 
 def _grown(rows: list[dict[str, Any]], cases: Sequence[Case], axis: str) -> str:

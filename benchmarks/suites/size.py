@@ -36,6 +36,7 @@ def run(settings: Settings) -> dict[str, Any]:
                     "model": model.name,
                     "contender": configuration.label,
                     "configuration": configuration.detail,
+                    "ours": configuration.ours,
                     "artefact_bytes": artefact_bytes(configuration, model),
                     "installed_bytes": sum(weights[configuration.engine].values()),
                 }
@@ -49,7 +50,7 @@ def show(result: dict[str, Any]) -> list[str]:
     heads = ("MiB", "artefact", "installed, Python apart")
     lines = [
         (
-            f"{row['model']}: {row['contender']} ({row['configuration']})",
+            f"{row['model']}: {tables.name(row)}",
             f"{row['artefact_bytes'] / 2**20:,.0f}",
             f"{row['installed_bytes'] / 2**20:,.0f}",
         )
