@@ -7,6 +7,7 @@
 #   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
 #   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
 #   make cuda    the CUDA operators, with nvcc
+#   make tensorrt  every architecture's graph built by TensorRT for RTX, which needs no GPU (its licence is NVIDIA's)
 #   make clean   remove all that these commands made
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ BUILT_FROM := pyproject.toml runtime/facade.py \
   $(shell find kernels -name CMakeLists.txt -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test interop fuzz test-arm64 cuda lint ruff mypy clean
+.PHONY: demo test interop fuzz test-arm64 cuda tensorrt lint ruff mypy clean
 
 demo: $(VENV)/.has-export
 	$(BIN)/strizh export tests/data/rope-e5-tiny-ru --output bundles/rope-e5-tiny-ru --force
@@ -53,6 +54,9 @@ test-arm64: build/native-arm64/differ
 
 cuda: $(BIN)/pip
 	$(BIN)/pip install --quiet --editable . -C cmake.define.STRIZH_CUDA=ON
+
+tensorrt: $(VENV)/.has-test $(ENVIRONMENTS)/tensorrt/complete
+	$(ENVIRONMENTS)/tensorrt/bin/python -P -m pytest -q -rs tests/export/targets/test_tensorrt.py -k builds
 
 build/native-%/differ: FORCE
 	cd tests/kernels/native && cmake --preset $* && cmake --build --preset $*

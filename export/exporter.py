@@ -171,7 +171,7 @@ def _writable(recipes: Sequence[Recipe], spec: EncoderSpec, named: bool) -> tupl
 
 
 def _check_batch_ntk(spec: EncoderSpec, recipes: Sequence[Recipe]) -> None:
-    packed = [recipe.name for recipe in recipes if recipe.target not in ("portable", "ort")]
+    packed = [recipe.name for recipe in recipes if recipe.target not in ("portable", "ort", "tensorrt")]
     dynamic = any(layer.rope and layer.rope.scaling is Scaling.DYNAMIC for layer in spec.layers)
     if spec.ntk_length == "batch" and dynamic and packed:
         raise UsageError(

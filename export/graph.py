@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -12,8 +13,8 @@ from onnx import TensorProto, helper
 
 from strizh.export.weights import Array
 
-OPSETS = {"": 17, "com.microsoft": 1, "strizh": 1}
 IR_VERSION = 8  # read by ONNX Runtime since 1.11, OpenVINO and onnxruntime-web
+_REDUCTIONS_TAKE_AXES = 18  # as an input, from this opset on
 INT64 = TensorProto.INT64
 INT32 = TensorProto.INT32
 FLOAT = TensorProto.FLOAT
@@ -25,13 +26,16 @@ class Graph:
     Initialisers of a slot carry the slot's name, so that two graphs of one bundle can share external data.
     """
 
+    opsets: ClassVar[Mapping[str, int]] = MappingProxyType({"": 17, "com.microsoft": 1, "strizh": 1})
+    ir_version: ClassVar[int] = IR_VERSION
+
     def __init__(self, name: str, weights: Mapping[str, Array]) -> None:
         self.name = name
         self.weights = weights
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         # Initialisers go where they stay at once: protobuf copies whatever is put into another message.
-        self._model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="strizh")
+        self._model = onnx.ModelProto(ir_version=self.ir_version, producer_name="strizh")
         self._scope: list[str] = []
         self._serial: Counter[str] = Counter()
 
@@ -53,6 +57,16 @@ class Graph:
         made = ["" if index in unused else name for index, name in enumerate(names)]
         self.nodes.append(helper.make_node(op, list(inputs), made, name=path, domain=domain, **attributes))
         return made[0] if outputs == 1 else tuple(name for name in made if name)
+
+    def exact(self, value: str) -> str:
+        """A value in float32, which every float is here."""
+        return value
+
+    def reduce(self, op: str, x: str, axis: int, *, keepdims: int = 1) -> str:
+        """ReduceMean, ReduceMax or ReduceL2 over one axis, as the graph's opset spells it."""
+        if self.opsets[""] < _REDUCTIONS_TAKE_AXES:
+            return str(self.node(op, x, axes=[axis], keepdims=keepdims))
+        return str(self.node(op, x, self.constant([axis], "int64"), keepdims=keepdims))
 
     def weight(self, slot: str, change: Callable[[Array], Array] | None = None) -> str:
         """The initialiser of a slot, changed (transposed, say) on the way in."""
@@ -104,7 +118,7 @@ class Graph:
         """The finished model; inputs and outputs are name -> (element type, shape)."""
         domains = {node.domain for node in self.nodes}
         model = self._model
-        model.opset_import.extend(helper.make_opsetid(name, OPSETS[name]) for name in sorted(domains | {""}))
+        model.opset_import.extend(helper.make_opsetid(name, self.opsets[name]) for name in sorted(domains | {""}))
         graph = model.graph
         graph.name = self.name
         graph.node.extend(self.nodes)

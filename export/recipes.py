@@ -59,7 +59,7 @@ _FLOAT32 = Promise(cosine_min=0.999999, cosine_mean=0.999999, max_abs=2e-5)
 _BFLOAT16 = Promise(cosine_min=0.9998, cosine_mean=0.9999)
 _PACKED_INT8 = Promise(cosine_min=0.998, cosine_mean=0.9992)
 _FLOAT16 = Promise(cosine_min=0.9995, cosine_mean=0.9999)
-_CUDA_FLOAT16 = Promise(cosine_min=0.9999, cosine_mean=0.9999)
+_GPU_FLOAT16 = Promise(cosine_min=0.9999, cosine_mean=0.9999)
 INT8_TABLE = Promise(cosine_min=0.9995, cosine_mean=0.9999)
 _PORTABLE_INT8 = Promise(cosine_min=0.990, cosine_mean=0.997)
 
@@ -100,17 +100,23 @@ CPU_INT8 = Recipe(
     int8=PACKED,
 )
 CUDA_FP16 = Recipe(
-    "cuda-fp16", "cuda", "fp16", "packed/cuda_fp16.onnx", "packed/cuda_fp16_classifier.onnx", _CUDA_FLOAT16, True
+    "cuda-fp16", "cuda", "fp16", "packed/cuda_fp16.onnx", "packed/cuda_fp16_classifier.onnx", _GPU_FLOAT16, True
 )
 CUDA_BF16 = Recipe(
     "cuda-bf16", "cuda", "bf16", "packed/cuda_bf16.onnx", "packed/cuda_bf16_classifier.onnx", _BFLOAT16, True
+)
+TENSORRT_FP16 = Recipe(
+    "tensorrt-fp16", "tensorrt", "fp16", "tensorrt/model_fp16.onnx", "tensorrt/classifier_fp16.onnx", _GPU_FLOAT16
+)
+TENSORRT_BF16 = Recipe(
+    "tensorrt-bf16", "tensorrt", "bf16", "tensorrt/model_bf16.onnx", "tensorrt/classifier_bf16.onnx", _BFLOAT16
 )
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         *(PORTABLE_FP32, PORTABLE_FP16, PORTABLE_INT8, ORT_FP32),
-        *(CPU_FP32, CPU_BF16, CPU_INT8, CUDA_FP16, CUDA_BF16),
+        *(CPU_FP32, CPU_BF16, CPU_INT8, CUDA_FP16, CUDA_BF16, TENSORRT_FP16, TENSORRT_BF16),
     )
 }
 

@@ -9,40 +9,19 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
+from strizh.export.emulation.standard import Tensor, exact, stored
 from strizh.kernels import reference
 from strizh.kernels.reference_cuda import packed_attention, packed_qkv
-
-Tensor = NDArray[Any]
 
 
 def _attribute(operator: OpRun, name: str, default: Any) -> Any:
     return getattr(operator, name, default)
 
 
-def _as(x: Tensor, like: Tensor) -> Tensor:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(x).astype(like.dtype)
-
-
-def _exact(x: Tensor) -> NDArray[np.float32]:
-    return np.asarray(x, np.float32)
-
-
 class _Microsoft(OpRun):  # type: ignore[misc]
     op_domain = "com.microsoft"
-
-
-class MatMul(OpRun):  # type: ignore[misc]
-    """The product as tensor cores make it: summed in float32, rounded once."""
-
-    op_domain = ""
-
-    def _run(self, a: Tensor, b: Tensor) -> tuple[Tensor]:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (_as(_exact(a) @ _exact(b), a),)
 
 
 class RotaryEmbedding(_Microsoft):
@@ -59,11 +38,11 @@ class RotaryEmbedding(_Microsoft):
         if sequence > len(cos) or 2 * cos.shape[1] != dim:
             raise ValueError(f"caches {cos.shape} do not fit {sequence} tokens with {dim} rotated numbers a head")
         rows = position_ids + np.arange(sequence)[None] if position_ids.size == 1 else position_ids
-        y = _exact(x).reshape(batch, sequence, -1, size).copy()
+        y = exact(x).reshape(batch, sequence, -1, size).copy()
         a, b = y[..., : dim // 2].copy(), y[..., dim // 2 : dim].copy()
-        c, s = (_exact(side)[rows][:, :, None] for side in (cos, sin))
+        c, s = (exact(side)[rows][:, :, None] for side in (cos, sin))
         y[..., : dim // 2], y[..., dim // 2 : dim] = a * c - b * s, b * c + a * s
-        return (_as(y.reshape(x.shape), x),)
+        return (stored(y.reshape(x.shape), x),)
 
 
 class PackedMultiHeadAttention(_Microsoft):
@@ -80,7 +59,7 @@ class PackedMultiHeadAttention(_Microsoft):
         for start, end in itertools.pairwise(cu_seqlens):
             rows = slice(start, end)
             context[rows] = reference.attention(q[rows], k[rows], v[rows], scale=_attribute(self, "scale", 0.0))
-        return (_as(context.reshape(len(q), -1), q),)
+        return (stored(context.reshape(len(q), -1), q),)
 
 
 def _check_token_offset(token_offset: Tensor, cu_seqlens: Tensor, tokens: int) -> None:
@@ -104,9 +83,9 @@ def _skip_norm(
     eps = _attribute(operator, "epsilon", 1e-5)
     with np.errstate(invalid="ignore"):
         normed = reference.norm(
-            _exact(total), _exact(weight), None if shift is None else _exact(shift), kind=kind, eps=eps
+            exact(total), exact(weight), None if shift is None else exact(shift), kind=kind, eps=eps
         )
-    found = (_as(normed, x), np.zeros(0, np.float32), np.zeros(0, np.float32), total)
+    found = (stored(normed, x), np.zeros(0, np.float32), np.zeros(0, np.float32), total)
     return found[: len(operator.output)] if len(operator.output) > 1 else found[:1]
 
 
@@ -133,7 +112,7 @@ class SkipSimplifiedLayerNormalization(_Microsoft):
 
 
 def _gelu(x: Tensor) -> Tensor:
-    x = _exact(x)
+    x = exact(x)
     erf: Tensor = np.vectorize(math.erf, otypes=[np.float32])(x / np.float32(math.sqrt(2)))
     return np.asarray(x * np.float32(0.5) * (1 + erf))
 
@@ -142,30 +121,30 @@ class BiasGelu(_Microsoft):
     """GELU(A + B)."""
 
     def _run(self, x: Tensor, bias: Tensor) -> tuple[Tensor]:
-        return (_as(_gelu(_as(_exact(x) + _exact(bias), x)), x),)
+        return (stored(_gelu(stored(exact(x) + exact(bias), x)), x),)
 
 
 class Gelu(_Microsoft):
     """x * Phi(x). `onnx.reference` passes the attributes of ONNX's operator of this name too."""
 
     def _run(self, x: Tensor, approximate: str = "none") -> tuple[Tensor]:
-        return (_as(_gelu(x), x),)
+        return (stored(_gelu(x), x),)
 
 
 class FastGelu(_Microsoft):
     """GELU's tanh approximation of X + bias."""
 
     def _run(self, x: Tensor, bias: Tensor | None = None) -> tuple[Tensor]:
-        y = x if bias is None else _as(_exact(x) + _exact(bias), x)
-        return (_as(reference.activate(_exact(y), "gelu_tanh"), x),)
+        y = x if bias is None else stored(exact(x) + exact(bias), x)
+        return (stored(reference.activate(exact(y), "gelu_tanh"), x),)
 
 
 class QuickGelu(_Microsoft):
     """x * sigmoid(alpha * x)."""
 
     def _run(self, x: Tensor, alpha: float = 0.0) -> tuple[Tensor]:
-        y = _exact(x)
-        return (_as(y * reference.activate(_attribute(self, "alpha", 1.702) * y, "sigmoid"), x),)
+        y = exact(x)
+        return (stored(y * reference.activate(_attribute(self, "alpha", 1.702) * y, "sigmoid"), x),)
 
 
 class PackedAttention(OpRun):  # type: ignore[misc]
@@ -180,11 +159,11 @@ class PackedAttention(OpRun):  # type: ignore[misc]
         scale: float = 0.0, window: int = 0, causal: int = 0, norm_eps: float = 0.0,
     ) -> tuple[Tensor]:  # fmt: skip
         heads = {"num_heads": self.num_heads, "num_kv_heads": self.num_kv_heads, "head_size": self.head_size}
-        sides = packed_qkv(_exact(qkv), bias, cos, sin, q_norm, k_norm, norm_eps=self.norm_eps, **heads)
-        q, k, v = (_exact(_as(side, qkv)) for side in sides)
+        sides = packed_qkv(exact(qkv), bias, cos, sin, q_norm, k_norm, norm_eps=self.norm_eps, **heads)
+        q, k, v = (exact(stored(side, qkv)) for side in sides)
         limits = {"window": self.window, "causal": bool(self.causal), "relative_bias": relative_bias}
         mixed = packed_attention(q, k, v, cu_seqlens, scale=self.scale, **limits).reshape(len(qkv), -1)
-        return (_as(mixed, qkv),)
+        return (stored(mixed, qkv),)
 
 
 class Pooling(OpRun):  # type: ignore[misc]
@@ -193,10 +172,10 @@ class Pooling(OpRun):  # type: ignore[misc]
     op_domain = "strizh"
 
     def _run(self, hidden: Tensor, cu_seqlens: Tensor, pooling: str = "") -> tuple[Tensor]:
-        return (_as(reference.pool(hidden, cu_seqlens, self.pooling), hidden),)
+        return (stored(reference.pool(hidden, cu_seqlens, self.pooling), hidden),)
 
 
 OPERATORS: list[type[OpRun]] = [
-    MatMul, RotaryEmbedding, PackedMultiHeadAttention, SkipLayerNormalization, SkipSimplifiedLayerNormalization,
+    RotaryEmbedding, PackedMultiHeadAttention, SkipLayerNormalization, SkipSimplifiedLayerNormalization,
     BiasGelu, Gelu, FastGelu, QuickGelu, PackedAttention, Pooling,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A graph of the `cuda` target run by `onnx.reference`, with the largest number that each of its nodes stores."""
+"""A graph for a GPU run by `onnx.reference`, with the largest number that each of its nodes stores."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from strizh.export.emulation.operators import OPERATORS
+from strizh.export.emulation import operators, standard
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.packing import packed_inputs
 
@@ -18,10 +18,10 @@ class Emulation:
     """One graph, ready to be fed."""
 
     def __init__(self, model: onnx.ModelProto | Path) -> None:
-        self._evaluator = ReferenceEvaluator(_named(model), new_ops=OPERATORS)
+        self._evaluator = ReferenceEvaluator(_named(model), new_ops=operators.OPERATORS + standard.OPERATORS)
 
     def run(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
-        """The graph's outputs by name. Every text has a token."""
+        """The graph's outputs by name; those of a padded graph with a row a token are padded. Every text has a token."""
         found = self._evaluator.run(None, self._feed(batch))
         return dict(zip(self._evaluator.output_names, found, strict=True))
 
@@ -31,9 +31,16 @@ class Emulation:
         halves = {name: x for name, x in values.items() if getattr(x, "dtype", None) == np.float16 and x.size}
         return {name: float(np.abs(x.astype(np.float64)).max()) for name, x in halves.items()}
 
-    def _feed(self, batch: PackedBatch) -> dict[str, NDArray[np.int32]]:
+    def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         types = {"token_type_ids": batch.types_or_zeros()} if "token_type_ids" in self._evaluator.input_names else {}
-        return packed_inputs(batch) | types
+        if "attention_mask" not in self._evaluator.input_names:
+            return packed_inputs(batch) | types
+        real = np.arange(batch.lengths.max()) < batch.lengths[:, None]
+        feed: dict[str, NDArray[Any]] = {"attention_mask": real.astype(np.int64)}
+        for name, tokens in ({"input_ids": batch.input_ids} | types).items():
+            feed[name] = np.zeros(real.shape, np.int64)
+            feed[name][real] = tokens
+        return feed
 
 
 def _named(model: onnx.ModelProto | Path) -> onnx.ModelProto:

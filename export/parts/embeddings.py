@@ -19,13 +19,18 @@ def counted(g: Graph, length: str) -> str:
 def embeddings(g: Graph, spec: EncoderSpec, token_types: bool = False) -> str:
     """[batch, sequence, hidden_size], normalised where the spec says so; `token_types`: of the graph's input too."""
     with g.scope("embeddings"):
-        x = g.node("Gather", g.weight("embeddings.word"), "input_ids", axis=0)
-        rows = _position_rows(g, spec)
-        if rows:
-            x = g.node("Add", x, g.node("Gather", g.weight("embeddings.position"), rows, axis=0))
+        x = _rows(g, "embeddings.word", "input_ids")
+        places = _position_rows(g, spec)
+        if places:
+            x = g.node("Add", x, _rows(g, "embeddings.position", places))
         if token_types:
-            x = add_token_types(g, x)
+            x = g.node("Add", x, _rows(g, "embeddings.token_type", "token_type_ids"))
         return norm(g, spec, x, "embeddings.norm") if spec.embedding_norm else str(x)
+
+
+def _rows(g: Graph, slot: str, rows: str) -> str:
+    """Rows of a table, float32."""
+    return g.exact(str(g.node("Gather", g.weight(slot), rows, axis=0)))
 
 
 def add_token_types(g: Graph, x: str) -> str:

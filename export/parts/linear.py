@@ -32,7 +32,7 @@ def norm(g: Graph, spec: EncoderSpec, x: str, slot: str) -> str:
 def rms_norm(g: Graph, x: str, weight: str, eps: float) -> str:
     """x / sqrt(mean(x^2) + eps) * weight over the last axis."""
     with g.scope("rms_norm"):  # the form that ONNX Runtime fuses into one kernel
-        square = g.node("ReduceMean", g.node("Pow", x, g.constant(2.0)), axes=[-1], keepdims=1)
+        square = g.reduce("ReduceMean", g.node("Pow", x, g.constant(2.0)), -1)
         root = g.node("Sqrt", g.node("Add", square, g.constant(eps)))
         return str(g.node("Mul", g.node("Div", x, root), weight))
 

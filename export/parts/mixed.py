@@ -3,13 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
 from strizh.export.graph import FLOAT, Graph
+from strizh.export.spec import EncoderSpec
 from strizh.export.weights import Array
 from strizh.runtime.errors import UnsupportedModel
+
+HALVES = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+# The residual stream of a pre-norm model (T5) grows beyond float16's 65504, and so may what one layer adds to it. The
+# stream is float32 and runs at 1/64 of its size, and with it the products that end in it; norms do not see the size.
+# A power of two, so that nothing is rounded; what falls below float16's normal numbers is a millionth of the stream.
+_STREAM_SCALE = 2.0**-6
+
+
+def stream_scale(spec: EncoderSpec) -> float:
+    """The size that the residual stream runs at, as a share of the model's own."""
+    return _STREAM_SCALE if spec.pre_norm else 1.0
 
 
 class MixedGraph(Graph):

@@ -16,6 +16,7 @@ from strizh.export.parts.fused import MICROSOFT
 from strizh.export.parts.linear import transposed
 from strizh.export.parts.mixed import MixedGraph
 from strizh.export.parts.visibility import bias_by_distance
+from strizh.export.parts.wide_heads import widened
 from strizh.export.spec import EncoderSpec, Layer, Positions, Rope
 from strizh.export.weights import Array
 
@@ -61,13 +62,6 @@ def attend(g: MixedGraph, spec: EncoderSpec, layer: Layer, slot: str, x: str, ro
 def head_width(spec: EncoderSpec, layer: Layer, half: np.dtype[np.generic]) -> int:
     """Numbers of a head as attention leaves them, zeros at the end counted."""
     return -(-spec.head_size // _STEP) * _STEP if reached(spec, layer, half) else spec.head_size
-
-
-def widened(array: Array, head_size: int, width: int) -> Array:
-    """[heads * head_size, ...] with zeros between heads: [heads * width, ...]."""
-    heads = array.reshape(-1, head_size, *array.shape[1:])
-    spare = [(0, 0), (0, width - head_size), *((0, 0) for _ in array.shape[1:])]
-    return np.pad(heads, spare).reshape(-1, *array.shape[1:])
 
 
 def output_bias(spec: EncoderSpec, weights: Mapping[str, Array], slot: str) -> Array | None:

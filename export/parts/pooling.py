@@ -20,7 +20,7 @@ def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> 
             vector = linear(g, vector, f"projections.{index}", dense.bias)
             vector = activation(g, dense.activation, vector)
         if spec.normalize:  # an all-zero vector stays zero: the bound is torch.nn.functional.normalize's
-            length = g.node("Max", g.node("ReduceL2", vector, axes=[-1], keepdims=1), g.constant(1e-12))
+            length = g.node("Max", g.reduce("ReduceL2", vector, -1), g.constant(1e-12))
             vector = g.node("Div", vector, length)
         return str(vector)
 
@@ -49,7 +49,7 @@ def pool_padded(g: Graph, hidden: str, mode: Pooling) -> str:
             return _last(g, hidden)
         case Pooling.MAX:
             shown = g.node("Cast", g.node("Unsqueeze", "attention_mask", g.constant([2], "int64")), to=9)
-            return str(g.node("ReduceMax", g.node("Where", shown, hidden, g.constant(-1e9)), axes=[1], keepdims=0))
+            return str(g.reduce("ReduceMax", g.node("Where", shown, hidden, g.constant(-1e9)), 1, keepdims=0))
     weight = _weights(g, mode)
     total = g.node("ReduceSum", g.node("Mul", hidden, weight), g.constant([1], "int64"), keepdims=0)
     count = g.node("Max", g.node("ReduceSum", weight, g.constant([1], "int64"), keepdims=0), g.constant(1e-9))

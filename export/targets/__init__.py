@@ -10,7 +10,7 @@ from strizh.export.passes.int8_table import quantize_table
 from strizh.export.quantize.int8 import Quantized
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
-from strizh.export.targets import cpu, cuda, ort, portable
+from strizh.export.targets import cpu, cuda, ort, portable, tensorrt
 from strizh.export.targets.portable import Head
 from strizh.export.weights import Array
 from strizh.runtime.errors import UsageError
@@ -42,8 +42,9 @@ def build(
         return cpu.build(
             spec, weights, head, precision=recipe.precision, keep_bf16=quantized.kept, smoothing=quantized.smoothing
         )
-    if recipe.target == "cuda":
-        return cuda.build(spec, weights, head, precision=recipe.precision)
+    if recipe.target in ("cuda", "tensorrt"):
+        target = cuda if recipe.target == "cuda" else tensorrt
+        return target.build(spec, weights, head, precision=recipe.precision)
     model = (ort if recipe.target == "ort" else portable).build(spec, weights, head)
     if int8_table:
         quantize_table(model)

@@ -8,8 +8,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
-import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT32
@@ -17,20 +15,16 @@ from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.fused import MICROSOFT, SKIP_NORM, fused_activation, norms_in_order
 from strizh.export.parts.linear import activation, norm, transposed
-from strizh.export.parts.mixed import MixedGraph
+from strizh.export.parts.mixed import HALVES, MixedGraph, stream_scale
 from strizh.export.parts.packed import Texts, pool_packed, position_rows, rotary_rows, unit
-from strizh.export.parts.packed_attention import Rows, attend, head_width, output_bias, widened
+from strizh.export.parts.packed_attention import Rows, attend, head_width, output_bias
 from strizh.export.parts.pooling import logits, sentence_embedding
 from strizh.export.parts.token_heads import token_heads
+from strizh.export.parts.wide_heads import widened
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
 
-_HALVES = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
-# The residual stream of a pre-norm model (T5) grows beyond float16's 65504, and so may what one layer adds to it. The
-# stream is float32 and runs at 1/64 of its size, and with it the products that end in it; norms do not see the size.
-# A power of two, so that nothing is rounded; what falls below float16's normal numbers is a millionth of the stream.
-_STREAM_SCALE = 2.0**-6
 _INPUTS: Mapping[str, tuple[str, ...]] = {
     "input_ids": ("total_tokens",),
     "cu_seqlens": ("batch_and_one",),
@@ -52,7 +46,7 @@ def build(
     g = _CudaGraph(spec, weights, precision)
     texts = Texts(g)
     rows = {rope: Rows(g, *rotary_rows(g, rope, texts)) for rope in spec.ropes}
-    scale = _STREAM_SCALE if spec.pre_norm else 1.0
+    scale = stream_scale(spec)
     hidden = _layers(g, spec, _embeddings(g, spec, texts, takes_token_types(spec, head)), rows, scale)
     return _finish(g, spec, hidden, head, texts)
 
@@ -69,7 +63,7 @@ class _CudaGraph(MixedGraph):
     """
 
     def __init__(self, spec: EncoderSpec, weights: Mapping[str, Array], precision: str) -> None:
-        super().__init__(spec.family, weights, _HALVES[precision], self._is_half)
+        super().__init__(spec.family, weights, HALVES[precision], self._is_half)
         self.exact_stream = spec.pre_norm or precision == "bf16"
 
     def _is_half(self, name: str) -> bool:

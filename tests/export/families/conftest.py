@@ -17,12 +17,13 @@ import strizh
 from strizh.export import export_model
 from strizh.export.emulation.run import emulated
 from strizh.export.parity import compare, parity_texts
-from strizh.export.recipes import CUDA_FP16, find_recipe
+from strizh.export.recipes import CUDA_FP16, TENSORRT_BF16, TENSORRT_FP16, find_recipe
 from strizh.kernels import library_path
 from strizh.runtime import choose, host
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
-EVERY = (*VARIANTS, CUDA_FP16.name)
+ON_A_GPU = (CUDA_FP16, TENSORRT_FP16, TENSORRT_BF16)
+EVERY = (*VARIANTS, *(recipe.name for recipe in ON_A_GPU))
 # An element of a unit vector is rounded by the last product, the mean, the norm and the division: four half-ulps of 1.
 ROUNDING_FLOOR = 4 * 2.0**-24
 
@@ -144,11 +145,12 @@ def assert_equals_transformers(tmp_path: Path) -> Callable[..., Path]:
             if recipe.precision == "fp32":
                 limit = 2 * np.abs(single - exact).max() + ROUNDING_FLOOR
                 assert np.abs(found - exact).max() <= limit, name
-        if CUDA_FP16.name in variants and choose.obstacle("cuda", host.probe()):
-            with strizh.load(bundle, variant="portable-fp32") as encoder:
-                rows = encoder.tokenize(prompted, prompt="")
-            found = unit(emulated(bundle / CUDA_FP16.file, "sentence_embedding", rows).astype(np.float64))
-            assert compare(found, single, "").misses(CUDA_FP16.promise) == [], "cuda-fp16, run in NumPy"
+        with strizh.load(bundle, variant="portable-fp32") as encoder:
+            rows = encoder.tokenize(prompted, prompt="")
+        for recipe in ON_A_GPU:
+            if recipe.name in variants and choose.obstacle(recipe.target, host.probe()):
+                found = unit(emulated(bundle / recipe.file, "sentence_embedding", rows).astype(np.float64))
+                assert compare(found, single, "").misses(recipe.promise) == [], f"{recipe.name}, run in NumPy"
         return bundle
 
     return check

@@ -1,0 +1,232 @@
+"""The graphs for TensorRT: exact in float32, safe in half, strongly typed, and built ahead of time where its builder is."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from strizh.export import reference
+from strizh.export.emulation.run import Emulation
+from strizh.export.spec import (
+    Activation,
+    Classifier,
+    EncoderSpec,
+    Layer,
+    Norm,
+    Pooling,
+    Positions,
+    Projection,
+    Rope,
+    Scaling,
+)
+from strizh.export.targets import tensorrt
+from strizh.runtime.batching import PackedBatch
+
+BERT = EncoderSpec(
+    family="bert", vocab_size=40, hidden_size=48, num_heads=3, num_kv_heads=3, head_size=16, intermediate_size=80,
+    layers=(Layer(), Layer()), positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
+    activation=Activation.GELU, norm_eps=1e-12, attention_scale=16**-0.5, normalize=True,
+)  # fmt: skip
+_ROPE = Rope(theta=10000.0, dim=16, trained_positions=8)
+_PLAIN: dict[str, Any] = {
+    "attention_bias": (False,) * 4, "mlp_bias": (False, False), "norm_bias": False, "pre_norm": True, "final_norm": True,
+    "gated_mlp": True,
+}  # fmt: skip
+T5 = dataclasses.replace(
+    BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=8, relative_max_distance=20, activation=Activation.GELU_TANH,
+    norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, **_PLAIN,
+)  # fmt: skip
+EUROBERT = dataclasses.replace(
+    BERT, positions=Positions.ROTARY, layers=(Layer(Rope(25e4, 16)),) * 2, num_kv_heads=1, activation=Activation.SILU,
+    norm=Norm.RMS, embedding_norm=False, **_PLAIN,
+)  # fmt: skip
+
+
+def rope_bert(**changes: Any) -> EncoderSpec:
+    rope = dataclasses.replace(_ROPE, **changes)
+    return dataclasses.replace(BERT, positions=Positions.ROTARY, layers=(Layer(rope=rope),) * 2)
+
+
+SPECS = {
+    "bert": dataclasses.replace(
+        BERT, pooling=(Pooling.MEAN, Pooling.MAX, Pooling.LAST), projections=(Projection(144, 20, True, "tanh"),),
+        classifier=Classifier(("no", "yes", "maybe"), Pooling.CLS, "tanh", token_types=2),
+    ),
+    "xlm-roberta": dataclasses.replace(
+        BERT, positions=Positions.ABSOLUTE_BY_ID, position_offset=2, sparse=(0, 1, 2), multi_vector=24
+    ),
+    "deberta-v1: no bias of k": dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
+    "ropebert": rope_bert(),
+    "ropebert, linear": rope_bert(scaling=Scaling.LINEAR, factor=4.0),
+    "ropebert, dynamic": rope_bert(scaling=Scaling.DYNAMIC, factor=2.0),
+    "ropebert, dynamic by the batch": dataclasses.replace(
+        rope_bert(scaling=Scaling.DYNAMIC, factor=2.0), ntk_length="batch"
+    ),
+    "gte: ntk, gated": dataclasses.replace(rope_bert(scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
+    "half rotated": rope_bert(dim=8),
+    "rotated heads of 26": dataclasses.replace(
+        rope_bert(dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
+    ),
+    "heads of 8": dataclasses.replace(BERT, num_heads=6, num_kv_heads=6, head_size=8),
+    "t5": T5,
+    "t5 1.0: relu without a gate": dataclasses.replace(T5, activation=Activation.RELU, gated_mlp=False),
+    "modernbert": dataclasses.replace(
+        BERT, positions=Positions.ROTARY, **_PLAIN,
+        layers=(Layer(Rope(16e4, 16), attention_norm=False), Layer(Rope(1e4, 16), window=3)),
+    ),
+    "nomic_bert: gate without biases": dataclasses.replace(
+        rope_bert(), gated_mlp=True, mlp_bias=(False, False), activation=Activation.SILU, attention_bias=(False,) * 4
+    ),
+    "eurobert": EUROBERT,
+    "qwen3": dataclasses.replace(EUROBERT, head_norm=True, causal=True, pooling=(Pooling.LAST,)),
+}  # fmt: skip
+# Lengths on both sides of the trained 8 positions; 1 is the id of padding, which XLM-R does not count.
+TEXTS = [[0, 2], [0, 5, 2], [0, 7, 1, 9, 1, 2], [0, *range(4, 18), 2], [0, *range(4, 34), 2]]
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+def weights_of(spec: EncoderSpec) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+
+    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
+        noise = rng.normal(size=shape)
+        if "norm" in slot and slot.endswith("weight"):
+            return (1 + 0.1 * noise).astype(np.float32)
+        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
+
+    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
+
+
+def padded(texts: list[list[int]]) -> dict[str, np.ndarray]:
+    real = np.arange(max(map(len, texts))) < np.array([len(text) for text in texts])[:, None]
+    ids = np.ones(real.shape, np.int64)
+    ids[real] = np.concatenate(texts)
+    return {"input_ids": ids, "attention_mask": real.astype(np.int64)}
+
+
+def run(model: onnx.ModelProto, **feed: np.ndarray) -> dict[str, np.ndarray]:
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, feed), strict=True))
+
+
+def cosines(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    return (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_tensorrt_graph_in_float32_equals_the_spec_in_numpy(name: str) -> None:
+    """Evaluated by ONNX Runtime, whose `Attention` and `RotaryEmbedding` are not ours."""
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS)
+    found = run(tensorrt.build(spec, weights, precision="fp32"), **padded(TEXTS))
+    # Two layers of float32 over values near 1: a few hundred roundings of 6e-8.
+    np.testing.assert_allclose(found["sentence_embedding"], expected.sentence_embedding, atol=2e-5, rtol=0)
+    outputs = {"token_embeddings": expected.token_embeddings}
+    if spec.multi_vector:
+        outputs |= {"sparse_weights": expected.sparse_weights, "colbert_vectors": expected.colbert_vectors}
+    for output, exact in outputs.items():
+        for row, text in zip(found[output], exact, strict=True):
+            np.testing.assert_allclose(row[: len(text)], text, atol=2e-5, rtol=0)
+    if spec.classifier:
+        feed = padded(TEXTS)
+        types = [[place % 2 for place in range(len(text))] for text in TEXTS]
+        token_types = np.arange(feed["input_ids"].shape[1]) % 2 * feed["attention_mask"]
+        logits = run(tensorrt.build(spec, weights, "classifier", precision="fp32"), **feed, token_type_ids=token_types)
+        np.testing.assert_allclose(
+            logits["logits"], reference.run(spec, weights, TEXTS, types).logits, atol=2e-5, rtol=0
+        )
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.99998), ("bf16", 0.999)])
+@pytest.mark.parametrize("name", SPECS)
+def test_tensorrt_graph_in_half_points_the_same_way(name: str, precision: str, least: float) -> None:
+    """A product of fp16 is off by 2^-11, of bf16 by 2^-8, and the cosine by the angle's square: 64 times less."""
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    model = tensorrt.build(spec, weights, precision=precision)
+    onnx.checker.check_model(model, full_check=True)
+    found = Emulation(model).run(PackedBatch.pack(TEXTS))["sentence_embedding"]
+    assert found.dtype == np.float32 and cosines(found, expected).min() > least
+    if precision == "fp16":  # ONNX Runtime's CPU has no arithmetic in bf16
+        by_onnxruntime = run(model, **padded(TEXTS))["sentence_embedding"]
+        assert cosines(by_onnxruntime, expected).min() > least
+
+
+@pytest.mark.parametrize("name", ["bert", "ropebert, dynamic", "t5", "modernbert", "qwen3"])
+def test_tensorrt_graph_lets_no_text_see_its_neighbours(name: str) -> None:
+    spec = SPECS[name]
+    model = tensorrt.build(spec, weights_of(spec), precision="fp32")
+    together = run(model, **padded(TEXTS))["sentence_embedding"]
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(run(model, **padded([text]))["sentence_embedding"][0], vector, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_tensorrt_graph_has_one_attention_a_layer_and_norms_in_float32(name: str) -> None:
+    spec = SPECS[name]
+    model = tensorrt.build(spec, weights_of(spec))
+    assert {node.domain for node in model.graph.node} == {""}
+    ops = [node.op_type for node in model.graph.node]
+    assert ops.count("Attention") == len(spec.layers)
+    assert ops.count("RotaryEmbedding") == 2 * sum(layer.rope is not None for layer in spec.layers)
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+    kinds |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        kind = kinds[node.output[0]]
+        if node.op_type in ("LayerNormalization", "ReduceMean", "Cos", "Sin", "Tanh") or node.name.startswith(
+            "pooling"
+        ):
+            assert kind != TensorProto.FLOAT16, node.name
+        if node.op_type in ("Attention", "RotaryEmbedding", "Gelu") or node.name.startswith("layers.0/mlp/MatMul"):
+            assert kind == TensorProto.FLOAT16, node.name
+
+
+def test_tensorrt_graph_without_windows_or_biases_has_no_mask() -> None:
+    """The lengths say all; a mask would be read in every layer."""
+    spec = SPECS["ropebert"]
+    attention = [node for node in tensorrt.build(spec, weights_of(spec)).graph.node if node.op_type == "Attention"]
+    assert [(node.input[3], len(node.input)) for node in attention] == [("", 7)] * 2
+
+
+def test_tensorrt_stream_beyond_float16_does_not_overflow() -> None:
+    """A T5 whose layers add hundreds of thousands: float16 ends at 65504, and each product alone would pass it."""
+    weights = weights_of(T5)
+    for index in range(len(T5.layers)):
+        weights[f"layers.{index}.mlp.up.weight"][:4] *= 8e3
+        weights[f"layers.{index}.mlp.down.weight"][:2] *= 1e2
+    exact = reference.run(dataclasses.replace(T5, final_norm=False), weights, TEXTS)
+    assert max(np.abs(tokens).max() for tokens in exact.token_embeddings) > 4 * FLOAT16_MAX
+    emulation, batch = Emulation(tensorrt.build(T5, weights, precision="fp16")), PackedBatch.pack(TEXTS)
+    assert max(emulation.magnitudes(batch).values()) < FLOAT16_MAX / 2, "half of the range is left"
+    expected = reference.run(T5, weights, TEXTS).sentence_embedding
+    assert cosines(emulation.run(batch)["sentence_embedding"], expected).min() > 0.9999
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("name", SPECS)
+def test_tensorrt_builds_the_graph_ahead_of_time(name: str, precision: str) -> None:
+    """With shapes that change, for Ampere, Ada and Blackwell; TensorRT for RTX does this without a GPU, not for Hopper."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT's builder is not installed: `make tensorrt` brings it")
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    for head in ("embedding", "classifier") if spec.classifier else ("embedding",):
+        logger = trt.Logger(trt.Logger.ERROR)
+        builder = trt.Builder(logger)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, logger)
+        model = tensorrt.build(spec, weights, head, precision=precision)
+        assert parser.parse(model.SerializeToString()), [parser.get_error(at) for at in range(parser.num_errors)]
+        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+        for index in range(network.num_inputs):
+            profile.set_shape(network.get_input(index).name, (1, 1), (8, 32), (32, 64))
+        config.add_optimization_profile(profile)
+        kinds = [trt.ComputeCapability.SM80, trt.ComputeCapability.SM89, trt.ComputeCapability.SM120]
+        config.num_compute_capabilities = len(kinds)
+        for index, kind in enumerate(kinds):
+            config.set_compute_capability(kind, index)
+        assert builder.build_serialized_network(network, config) is not None
