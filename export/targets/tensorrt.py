@@ -8,6 +8,7 @@ float32, with the casts written out: TensorRT takes every type as it stands. A t
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -134,7 +135,7 @@ def _heads(g: MixedGraph, spec: EncoderSpec, at: str, x: str) -> list[str]:
 
 
 def _rotate(g: MixedGraph, spec: EncoderSpec, rope: Rope, x: str, cache: tuple[str, str]) -> str:
-    part = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
+    part: dict[str, Any] = {"rotary_embedding_dim": rope.dim} if rope.dim < spec.head_size else {}
     return str(g.node("RotaryEmbedding", x, *cache, **part))
 
 
