@@ -115,6 +115,20 @@ class Budget:
         if start < len(order):
             yield order[start:]
 
+    def consecutive(self, lengths: Int32) -> Iterator[slice]:
+        """Texts of each batch in their own order, for packed graphs, which sorting does not help; none without a token."""
+        if len(lengths):
+            self._check_longest(int(lengths.max()))
+        start = tokens = 0
+        for row, length in enumerate(lengths.tolist()):
+            if not length or tokens + length > self.max_tokens:
+                if row > start:
+                    yield slice(start, row)
+                start, tokens = row + (not length), 0
+            tokens += length
+        if start < len(lengths):
+            yield slice(start, len(lengths))
+
     def _fits(self, count: int, longest: int, tokens: int) -> bool:
         limit = min(self.max_tokens, self.enough or self.max_tokens)
         if not self.padded:

@@ -8,12 +8,14 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 
-from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, PackedBatch
+from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, Budget, PackedBatch
 from strizh.runtime.classifying import Classifying
 from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
-from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
+from strizh.runtime.placement import Placement, check_placement, hand_out
+from strizh.runtime.precision import Precision, Quantizer, quantize_embeddings
+from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.token_outputs import Span, TokenOutputs
 from strizh.runtime.tokenization import Overflow, Text
 from strizh.runtime.tuning import read_tuning
@@ -52,7 +54,8 @@ class Encoder(Classifying, TokenOutputs):
         precision: Precision = "float32",
         calibration_embeddings: ArrayLike | None = None,
         show_progress_bar: bool | None = None,
-    ) -> Vectors:
+        output: Placement = "numpy",
+    ) -> Any:
         """Vectors of the texts in their order: float32 [n, dim]; of a single string [dim].
 
         `prompt` is text put before each text and wins; `prompt_name` names one of the bundle's; with neither the
@@ -64,18 +67,33 @@ class Encoder(Classifying, TokenOutputs):
         last), for a single string its spans. The result has a row for every span, text by text: the mean of the span's
         tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
         `precision` and `calibration_embeddings` are those of `strizh.quantize_embeddings`: the vectors in fewer bits.
+        `output`: "numpy" is an array of the host; "torch" a tensor and "dlpack" what any library takes by `from_dlpack`, both
+        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors.
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
         Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)  # refuses wrong options first
+        check_placement(output)
         alone = isinstance(texts, str)
         sequence = [texts] if isinstance(texts, str) else as_sequence(texts)
+        session = self._pipeline(self._sentence).session
+        if output != "numpy" and isinstance(session, CudaSession):
+            self._check(normalize_embeddings, truncate_dim)
+            again = bool(normalize_embeddings) and not self.manifest.normalize
+            if again or truncate_dim or late_chunking is not None or precision != "float32" or overflow == "split":
+                raise UsageError(
+                    f"output={output!r} leaves vectors on the GPU as the graph gives them. Leave out normalize_embeddings, "
+                    "truncate_dim, late_chunking, precision and overflow='split', or take output='numpy'"
+                )
+            rows = self.tokenize(sequence, prompt_name=prompt_name, prompt=prompt, overflow=overflow)
+            batches = Budget(self._max_batch_tokens, padded=False).consecutive(rows.lengths)
+            return hand_out(session.keep(rows, batches, self._sentence, alone=alone), output)
         if late_chunking is not None:
             self._check(normalize_embeddings, truncate_dim)
             spans: Any = [late_chunking] if alone else late_chunking
-            rows = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
-            rows = normalize(rows) if normalize_embeddings or self.manifest.normalize else rows
-            return quantize_embeddings(rows, precision, calibration_embeddings=calibration_embeddings)
+            chunks = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
+            chunks = normalize(chunks) if normalize_embeddings or self.manifest.normalize else chunks
+            return hand_out(quantize_embeddings(chunks, precision, calibration_embeddings=calibration_embeddings), output)
         pieces = self.encode_stream(  # refuses wrong options before anything is made
             sequence,
             prompt_name=prompt_name,
@@ -87,7 +105,7 @@ class Encoder(Classifying, TokenOutputs):
         bar = False if alone else show_progress_bar
         vectors = self._collect(pieces, sequence, truncate_dim or self.dimension, bar, overflow)
         found = quantize_embeddings(vectors, precision, calibration_embeddings=calibration_embeddings)
-        return found[0] if alone else found
+        return hand_out(found[0] if alone else found, output)
 
     def encode_stream(
         self,

@@ -65,7 +65,7 @@ def pair_scores(g: Graph, spec: EncoderSpec, slot: str, q: str, k: str, where: P
 
 
 def refuse_disentangled(spec: EncoderSpec, variants: str) -> None:
-    """Raise `UnsupportedModel` for DeBERTa's attention, on behalf of packed variants, which have no operator for it."""
+    """Raise `UnsupportedModel` for DeBERTa's attention, on behalf of variants that have no operator for it."""
     if spec.positions is Positions.DISENTANGLED:
         raise UnsupportedModel(
             f"family {spec.family!r} has disentangled attention, which {variants} cannot compute. Expected a variant that "

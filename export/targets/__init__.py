@@ -18,8 +18,8 @@ from strizh.runtime.errors import UsageError
 
 def check(recipe: Recipe, spec: EncoderSpec) -> None:
     """Raise `UnsupportedModel` for a spec that the recipe's target cannot express."""
-    if recipe.target in ("cpu", "cuda"):
-        (cpu if recipe.target == "cpu" else cuda).check(spec)
+    if limited := {"cpu": cpu, "cuda": cuda, "tensorrt": tensorrt}.get(recipe.target):
+        limited.check(spec)
 
 
 def build(

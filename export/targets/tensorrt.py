@@ -15,6 +15,7 @@ import onnx
 
 from strizh.export.graph import FLOAT, INT64
 from strizh.export.parts.attention import heads, query_key_value
+from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.fused import norms_in_order
 from strizh.export.parts.linear import activation, norm, transposed
@@ -40,11 +41,17 @@ def build(
 
     `token_embeddings` [batch, sequence, hidden_size] and `sentence_embedding` [batch, dim], or `logits`.
     """
+    check(spec)
     spec, weights = with_wide_heads(spec, weights, _head_width(spec))
     g = _TensorRTGraph(spec, weights, precision)
     shared = _Shared(g, spec)
     hidden = _layers(g, spec, embeddings(g, spec, takes_token_types(spec, head)), shared)
     return _finish(g, spec, hidden, head)
+
+
+def check(spec: EncoderSpec) -> None:
+    """Raise `UnsupportedModel` for a spec that TensorRT's fused attention does not compute."""
+    refuse_disentangled(spec, "tensorrt-*")
 
 
 def _head_width(spec: EncoderSpec) -> int:

@@ -1,5 +1,6 @@
 """The cuda variants: device buffers that are kept, and a CUDA graph for every bucket of batches that comes again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.packing import packed_inputs
+from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions.buckets import Bucket, bucket_of, fill
 from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.vectors import Float32
@@ -64,6 +66,34 @@ class CudaSession(Session):
         """Capture the batch's bucket now, so that the calls that follow replay its CUDA graph."""
         for _ in range(3):  # noticed, captured, replayed
             self.run(batch, output)
+
+    def keep(
+        self, texts: PackedBatch, batches: Iterable[slice], output: Output, *, alone: bool = False
+    ) -> DeviceVectors:
+        """Vectors [n, width] of all texts where they are computed, or [width] of one `alone`; zeros for those in no batch.
+
+        `batches` are consecutive texts, each of which has a token: they write their rows into one buffer.
+        """
+        shape = (output.width,) if alone else (len(texts), output.width)
+        found = self._buffer(shape, np.float32)
+        found.update_inplace(np.zeros(shape, np.float32))
+        with self._lock:
+            for part in batches:
+                batch = texts.take(np.arange(part.start, part.stop))
+                address = found.data_ptr() + part.start * output.width * np.dtype(np.float32).itemsize
+                try:
+                    self._run_into(batch, output, address)
+                except Exception as error:  # ONNX Runtime's classes have no base of their own
+                    raise self._translate(error, batch) from None
+        return DeviceVectors(found)
+
+    def _run_into(self, batch: PackedBatch, output: Output, address: int) -> None:
+        binding = self._session.io_binding()
+        feed = self._feed(batch)  # the binding has addresses only: these arrays must outlive the run
+        for name, array in feed.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        binding.bind_output(output.name, self._device, 0, np.float32, (len(batch), output.width), address)
+        self._session.run_with_iobinding(binding, self._usual)
 
     def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
         bucket = bucket_of(batch)

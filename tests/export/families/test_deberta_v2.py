@@ -96,9 +96,9 @@ def test_below_float32(publish: Publish, tmp_path: Path) -> None:
 
 def test_packed_variants_are_refused_by_name_and_left_out_by_default(publish: Publish, tmp_path: Path) -> None:
     folder = publish(model_of(), "unigram")
-    for variant in ("cpu-bf16", "cuda-fp16"):
+    for variant in ("cpu-bf16", "cuda-fp16", "tensorrt-fp16"):
         with pytest.raises(
-            UnsupportedModel, match=r"which (cpu|cuda)-\* cannot compute. Expected a variant that can: port"
+            UnsupportedModel, match=r"which (cpu|cuda|tensorrt)-\* cannot compute. Expected a variant that can: port"
         ):
             export_model(folder, tmp_path / "bundle", variants=["portable-fp32", variant])
     manifest = export_model(folder, tmp_path / "bundle")
