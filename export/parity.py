@@ -131,7 +131,7 @@ def quick_parity(
 def _vectors(bundle: Path, variant: str, rows: PackedBatch) -> tuple[NDArray[Any], str]:
     """A variant's vectors, and what is to be said of how they came about."""
     if _emulated(variant):
-        note = "; its graph was run in NumPy, as this machine cannot run it"
+        note = "; its graph was run in NumPy, as nothing here runs it"
         return emulated(bundle / RECIPES[variant].file, "sentence_embedding", rows), note
     with strizh.load(bundle, variant=variant) as encoder:
         return encoder.encode_tokens(rows), ""
@@ -140,7 +140,7 @@ def _vectors(bundle: Path, variant: str, rows: PackedBatch) -> tuple[NDArray[Any
 def _emulated(variant: str) -> bool:
     """Whether a variant's operators are written out in NumPy and this machine has them nowhere else."""
     target = RECIPES[variant].target if variant in RECIPES else ""  # the float32 graph of the check is no recipe
-    return target in ("cuda", "tensorrt") and bool(choose.obstacle(target, host.probe()))
+    return target == "tensorrt" or (target == "cuda" and bool(choose.obstacle(target, host.probe())))
 
 
 def _logits_error(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from strizh import kernels
 from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import DeviceError, UsageError
@@ -44,9 +45,11 @@ def choose(
         passed_over = dict.fromkeys((other for other in variants if other != name), f"is not {name}")
     else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
-    if problem := obstacle(variants[name].target, host) or _unreached(variants[name]):
+    asked = providers is not None
+    problem = "" if asked and variants[name].target == "tensorrt" else obstacle(variants[name].target, host)
+    if problem := problem or _unreached(variants[name], asked):
         raise DeviceError(f"variant {name} {problem}. `strizh doctor` shows what runs here")
-    own = (PROVIDER,) if variants[name].target in ("cuda", "tensorrt") else (CPU,)
+    own = (PROVIDER,) if variants[name].target == "cuda" else (CPU,)
     return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
 
 
@@ -85,11 +88,24 @@ def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[s
     return best, "the first in the order of speed that runs well here", passed_over
 
 
-def _unreached(variant: Variant) -> str:
-    """Why no session can run a variant anywhere yet."""
-    if variant.target == "cuda" and "strizh" in variant.details.get("opset", {}):
-        return "calls strizh's own CUDA operators, which ONNX Runtime cannot call yet"
+def _unreached(variant: Variant, asked: bool = False) -> str:
+    """Why this installation has no session for a variant."""
+    if calls_cuda_operators(variant) and not kernels.cuda_library_path():
+        return (
+            "calls strizh's own CUDA operators, which were not built: install nvcc, then strizh again with "
+            "`pip install . -C cmake.define.STRIZH_CUDA=ON`"
+        )
+    if variant.target == "tensorrt" and not asked:
+        return (
+            "has no engine: strizh builds none yet. Name a provider that runs it, "
+            "providers=['TensorrtExecutionProvider'] for instance"
+        )
     return ""
+
+
+def calls_cuda_operators(variant: Variant) -> bool:
+    """Whether a graph for CUDA has nodes that ONNX Runtime does not bring."""
+    return variant.target == "cuda" and "strizh" in variant.details.get("opset", {})
 
 
 def _available(providers: tuple[str, ...], host: Host) -> tuple[str, ...]:

@@ -25,11 +25,11 @@ def main() -> int:
     arguments = _arguments()
     device = "cpu" if arguments.rehearse else "cuda"
     kernels = CudaKernels(arguments.library)
-    found: dict[str, Any] = {"machine": describe() | _gpu(device), "parity": parity.check(kernels, device)}
+    found: dict[str, Any] = {"machine": describe() | _gpu(device), "parity": list(_parity(arguments, kernels, device))}
     _table(found["parity"])
     found["ceiling_fp16"] = matrix_rate(device, torch.float16)
     found["absent"] = _absent()
-    found["rows"] = list(_rows(arguments.rehearse, kernels, device, found["ceiling_fp16"]))
+    found["rows"] = list(_rows(arguments, kernels, device, found["ceiling_fp16"]))
     for line in found["absent"]:
         print(f"not measured: {line}")
     if arguments.rehearse:
@@ -39,8 +39,17 @@ def main() -> int:
     return 0 if all(row["kept"] for row in found["parity"]) else 1
 
 
-def _rows(rehearse: bool, kernels: CudaKernels, device: str, ceiling: float) -> Iterator[dict[str, Any]]:
+def _parity(arguments: argparse.Namespace, kernels: CudaKernels, device: str) -> Iterator[dict[str, Any]]:
+    """The kernels on torch's buffers, and the same behind ONNX Runtime where it has a part here."""
+    for case in parity.cases(device):
+        yield from parity.check(case, kernels, device)
+        if not ort.absent(device):
+            yield from ort.check(case, arguments.library.absolute(), device)
+
+
+def _rows(arguments: argparse.Namespace, kernels: CudaKernels, device: str, ceiling: float) -> Iterator[dict[str, Any]]:
     """Every figure, printed as it comes."""
+    rehearse = arguments.rehearse
     shapes = {"tiny": rope_bert(bert(1, 64, 2, 128, vocabulary=500))} if rehearse else TIMED
     singles = (16, 70) if rehearse else LATENCY
     batches: dict[str, tuple[int, ...]] = {"3 ragged": (3, 40, 17)} if rehearse else BATCHES
@@ -53,8 +62,11 @@ def _rows(rehearse: bool, kernels: CudaKernels, device: str, ceiling: float) -> 
             )
             found = [contest.latency(singles), contest.throughput(batches)]
             if not rehearse and not ort.absent():
+                library = arguments.library.absolute()
                 cases = {f"1 x {length}": (length,) for length in singles} | batches
-                found.append(contest.row(contender="cuda-fp16", **row) for row in ort.measure(spec, weights, cases))
+                found.append(
+                    contest.row(contender="cuda-fp16", **row) for row in ort.measure(spec, weights, library, cases)
+                )
             for row in itertools.chain(*found):
                 row["share_of_ceiling"] = row.pop("operations_per_second") / ceiling
                 print(_line(row), flush=True)
@@ -81,7 +93,7 @@ def _gpu(device: str) -> dict[str, Any]:
 
 def _absent() -> list[str]:
     """What is to be measured beside, and this machine lacks."""
-    missing = ["TensorRT: no engine is built or run by this script"]
+    missing = ["TensorRT: built ahead of time for other GPUs (`make tensorrt`), not run; not to be had for Hopper here"]
     if why := ort.absent():
         missing.append(f"cuda-fp16 in ONNX Runtime: {why}")
     if importlib.util.find_spec("flash_attn") is None:
@@ -93,7 +105,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         verdict = "kept" if row["kept"] else "MISSED"
         figures = f"cosine {row['cosine_min']:.7f} at worst, promised {row['promised']}"
-        print(f"{row['family']:<20}{row['precision']}  {figures}: {verdict}")
+        print(f"{row['family']:<20}{row['engine']:<14}{row['precision']}  {figures}: {verdict}")
 
 
 def _line(row: dict[str, Any]) -> str:

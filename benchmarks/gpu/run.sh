@@ -33,12 +33,12 @@ echo "== operators"
 if [[ " $* " == *" --rehearse "* ]]; then
   library=$build/libstrizh_cuda_emulated.so
   g++ -std=c++17 -O1 -fPIC -shared -DSTRIZH_EMULATED -Wno-unknown-pragmas -x c++ \
-    kernels/cuda/*.cu kernels/cuda/emulated/device.cpp -o "$library"
+    kernels/cuda/*.cu kernels/cuda/emulated/device.cpp kernels/cpu/ort_node.cpp -o "$library"
 else
   library=$build/libstrizh_cuda.so
   nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
   objects=()
-  for source in kernels/cuda/*.cu; do
+  for source in kernels/cuda/*.cu kernels/cpu/ort_node.cpp; do
     object=$build/$(basename "$source").o
     "$nvcc" -std=c++17 -O3 -arch=native -Xcompiler -fPIC -c "$source" -o "$object" &
     objects+=("$object")

@@ -1,6 +1,4 @@
 // The door for ONNX Runtime: RegisterCustomOps adds the operators of domain `strizh` to a session.
-#include <cstdio>
-#include <cstring>
 #include <exception>
 #include <iterator>
 #include <string>
@@ -64,17 +62,6 @@ CustomOp describe() {
   return op;
 }
 
-// The API's table is the one that ort_abi.h describes: an error goes in and comes back.
-bool behaves(const char* version) {
-  int major = 0, minor = 0;
-  if (std::sscanf(version, "%d.%d", &major, &minor) != 2 || major != 1 || minor < 23) return false;
-  const char* question = "strizh asks whether this is the table it knows";
-  Status* status = refuse(kFail, question);
-  const bool same = std::strcmp(api->call<const char*>(Api::GetErrorMessage, const_cast<const Status*>(status)), question) == 0;
-  api->call<void>(Api::ReleaseStatus, status);
-  return same;
-}
-
 }  // namespace
 
 }  // namespace strizh::ort
@@ -83,11 +70,10 @@ extern "C" STRIZH_API void* RegisterCustomOps(void* session_options, const striz
   using namespace strizh::ort;
   api = base->GetApi(kApiVersion);
   if (api == nullptr) return nullptr;  // older than 1.17: there is nothing to report with
-  if (!behaves(base->GetVersionString()))
-    return refuse(kFail, std::string("ONNX Runtime ") + base->GetVersionString() + " is not one that strizh knows; expected 1.23 or a later 1.x");
   static const CustomOp operators[] = {describe<Embeddings>(), describe<EncoderLayer>(), describe<Norm>(),
                                        describe<Pooling>(), describe<Dense>(), describe<Normalize>()};
   return guarded("registration", [&] {
+    check_version(*api, base->GetVersionString());
     strizh::kernels();  // a bad STRIZH_ISA is an error here, before any weight is read
     Domain* domain = nullptr;  // ONNX Runtime keeps it as long as the process: sessions share it
     check(*api, api->call<Status*>(Api::CreateCustomOpDomain, "strizh", &domain));

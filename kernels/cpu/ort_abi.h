@@ -1,8 +1,9 @@
-// The part of ONNX Runtime's C interface that this library uses, so that it builds without ONNX Runtime's headers.
+// The part of ONNX Runtime's C interface that this library uses, so that it builds without ONNX Runtime's headers;
+// the CUDA library uses it too.
 //
 // OrtApi is a table of functions that only ever grows: a function keeps its place for ever. The places below are those
-// of the API since version 17 (ONNX Runtime 1.17); they are used from 1.23 on, and `ort.cpp` checks at registration
-// that the table behaves as this header says.
+// of the API since version 17 (ONNX Runtime 1.17); they are used from 1.23 on, and `check_version` finds out at
+// registration whether the table behaves as this header says.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +22,7 @@ using Slot = void (*)();
 
 enum : uint32_t { kApiVersion = 17 };
 enum Code : int { kFail = 1, kInvalidArgument = 2 };
-enum Element : int { kUndefined = 0, kFloat = 1, kInt8 = 3, kInt32 = 6, kBfloat16 = 16 };
+enum Element : int { kUndefined = 0, kFloat = 1, kInt8 = 3, kInt32 = 6, kFloat16 = 10, kBfloat16 = 16 };
 
 struct Api {
   Slot slots[300];
@@ -51,6 +52,7 @@ struct Api {
     ReleaseStatus = 93,                     // void
     ReleaseTensorTypeAndShapeInfo = 99,     // void
     KernelInfoGetConstantInput_tensor = 249,
+    KernelContext_GetResource = 265,  // of a provider's stream
   };
 };
 

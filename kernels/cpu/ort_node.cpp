@@ -1,6 +1,8 @@
 #include "ort_node.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstring>
 #include <limits>
 
 #include "error.h"
@@ -25,7 +27,15 @@ Tensor describe(const Api& api, const Value* value) {
   return tensor;
 }
 
-std::string word_of(int element) { return element == kFloat ? "float32" : element == kBfloat16 ? "bfloat16" : "int8"; }
+std::string word_of(int element) {
+  switch (element) {
+    case kFloat: return "float32";
+    case kFloat16: return "float16";
+    case kBfloat16: return "bfloat16";
+    case kInt32: return "int32";
+    default: return "int8";
+  }
+}
 
 }  // namespace
 
@@ -34,6 +44,18 @@ void check(const Api& api, Status* status) {
   const std::string message = api.call<const char*>(Api::GetErrorMessage, const_cast<const Status*>(status));
   api.call<void>(Api::ReleaseStatus, status);
   throw Error(message);
+}
+
+void check_version(const Api& api, const char* version) {
+  int major = 0, minor = 0;
+  if (std::sscanf(version, "%d.%d", &major, &minor) == 2 && major == 1 && minor >= 23) {
+    const char* question = "strizh asks whether this is the table it knows";
+    Status* status = api.call<Status*>(Api::CreateStatus, kFail, question);
+    const bool same = std::strcmp(api.call<const char*>(Api::GetErrorMessage, const_cast<const Status*>(status)), question) == 0;
+    api.call<void>(Api::ReleaseStatus, status);
+    if (same) return;
+  }
+  throw Error(std::string("ONNX Runtime ") + version + " is not one that strizh knows; expected 1.23 or a later 1.x");
 }
 
 int64_t Tensor::size() const {
@@ -89,17 +111,30 @@ Tensor Running::input(size_t index, const char* name, int element, size_t rank) 
   Tensor tensor = describe(api_, value);
   if (tensor.element != element || tensor.shape.size() != rank)
     throw Error(std::string("input ") + name + " has element type " + std::to_string(tensor.element) + " and " +
-                std::to_string(tensor.shape.size()) + " dimensions; expected " + (element == kFloat ? "float32" : "int32") +
+                std::to_string(tensor.shape.size()) + " dimensions; expected " + word_of(element) +
                 " and " + std::to_string(rank));
   return tensor;
 }
 
-float* Running::output(const std::vector<int64_t>& shape) const {
+Tensor Running::optional(size_t index) const {
+  const Value* value = nullptr;
+  check(api_, api_.call<Status*>(Api::KernelContext_GetInput, const_cast<const KernelContext*>(context_), index, &value));
+  return value == nullptr ? Tensor{} : describe(api_, value);
+}
+
+void* Running::output_at(const std::vector<int64_t>& shape) const {
   Value* value = nullptr;
   void* data = nullptr;
   check(api_, api_.call<Status*>(Api::KernelContext_GetOutput, context_, size_t{0}, shape.data(), shape.size(), &value));
   check(api_, api_.call<Status*>(Api::GetTensorMutableData, value, &data));
-  return static_cast<float*>(data);
+  return data;
+}
+
+void* stream(const Api& api, KernelContext* context) {
+  constexpr int kVersion = 3, kCudaStream = 10000;  // onnxruntime's cuda_resource.h
+  void* found = nullptr;
+  check(api, api.call<Status*>(Api::KernelContext_GetResource, const_cast<const KernelContext*>(context), kVersion, kCudaStream, &found));
+  return found;
 }
 
 void expect_size(const Tensor& tensor, const char* name, size_t size) {

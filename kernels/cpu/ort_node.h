@@ -40,12 +40,21 @@ class Running {
  public:
   Running(const Api& api, KernelContext* context) : api_(api), context_(context) {}
   Tensor input(size_t index, const char* name, int element, size_t rank) const;
-  float* output(const std::vector<int64_t>& shape) const;
+  // An input of any type and rank, or one that is absent.
+  Tensor optional(size_t index) const;
+  float* output(const std::vector<int64_t>& shape) const { return static_cast<float*>(output_at(shape)); }
+  void* output_at(const std::vector<int64_t>& shape) const;
 
  private:
   const Api& api_;
   KernelContext* context_;
 };
+
+// Throws unless ONNX Runtime is one that ort_abi.h describes: an error goes into its table and comes back.
+void check_version(const Api& api, const char* version);
+
+// The stream that CUDA's provider runs the node on.
+void* stream(const Api& api, KernelContext* context);
 
 // Throws what a status says, and releases it.
 void check(const Api& api, Status* status);

@@ -7,8 +7,9 @@ from typing import Any
 
 import onnxruntime
 
-from strizh.kernels import library_path
+from strizh.kernels import cuda_library_path, library_path
 from strizh.runtime.bundle import Bundle, Variant
+from strizh.runtime.choose import calls_cuda_operators
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.onnx_file import check_graph
@@ -54,7 +55,9 @@ def _create(graph: Path, variant: Variant, name: str, threads: int, providers: S
     packed = variant.target in PACKED_TARGETS
     options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:
-        _register_operators(options, name)
+        _register_operators(options, library_path(), name)
+    if calls_cuda_operators(variant):
+        _register_operators(options, cuda_library_path(), name)
     if variant.target == "cuda" and PROVIDER in providers:
         onnxruntime.preload_dlls()  # of NVIDIA's wheels
         # A node that the GPU cannot run is an error, not a detour. The CPU's provider may not be named then.
@@ -87,8 +90,7 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _register_operators(options: Any, name: str) -> None:
-    library = library_path()
+def _register_operators(options: Any, library: Path | None, name: str) -> None:
     if library is None:
         raise DeviceError(
             f"{name} needs strizh's operator library, which this installation lacks (it had no C++ compiler). "

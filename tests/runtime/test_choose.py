@@ -1,6 +1,7 @@
 """The variant that runs is the best for the machine, and the reason is said."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,29 @@ def test_by_name() -> None:
         choose(variants("portable-fp32", "cpu-fp32"), PLAIN, wanted="cpu-bf16")
 
 
+def test_tensorrt_runs_with_a_provider_of_the_callers() -> None:
+    with pytest.raises(
+        DeviceError, match="variant tensorrt-fp16 has no engine: strizh builds none yet"
+    ):
+        choose(variants(*NAMES), GPU, wanted="tensorrt-fp16")
+    assert choose(variants(*NAMES), PLAIN, wanted="tensorrt-fp16", providers=[CPU]).providers == (CPU,)
+    with pytest.raises(DeviceError, match="execution provider TensorrtExecutionProvider is not here"):
+        choose(variants(*NAMES), GPU, wanted="tensorrt-fp16", providers=["TensorrtExecutionProvider"])
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_graphs_with_own_cuda_operators_need_their_library(built: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strizh.kernels.cuda_library_path", lambda: Path("libstrizh_cuda.so") if built else None)
+    own = variants("cuda-fp16", "cpu-fp32")
+    own["cuda-fp16"] = replace(own["cuda-fp16"], details={"opset": {"ai.onnx": 17, "strizh": 1}})
+    choice = choose(own, GPU)
+    assert choice.variant == ("cuda-fp16" if built else "cpu-fp32")
+    if not built:
+        assert "own CUDA operators, which were not built: install nvcc" in choice.passed_over["cuda-fp16"]
+        with pytest.raises(DeviceError, match="cuda-fp16 calls strizh's own CUDA operators, which were not built"):
+            choose(own, GPU, wanted="cuda-fp16")
+
+
 def test_nothing_takes_the_place_of_what_cannot_run() -> None:
     with pytest.raises(DeviceError, match=r"cuda-fp16 needs .*; cpu-int8 is chosen by name only"):
         choose(variants("cuda-fp16", "cpu-int8"), PLAIN)
@@ -83,11 +107,3 @@ def test_providers_of_the_caller() -> None:
     assert choose(variants("portable-fp32"), GPU, providers=[CUDA]).providers == (CUDA,)
     with pytest.raises(DeviceError, match=f"execution provider {CUDA} is not here, this ONNX Runtime has {CPU}"):
         choose(variants("portable-fp32"), PLAIN, providers=[CUDA, CPU])
-
-
-def test_a_cuda_variant_that_calls_our_own_operators_is_passed_over() -> None:
-    own = replace(variants("cuda-fp16")["cuda-fp16"], details={"opset": {"ai.onnx": 17, "strizh": 1}})
-    bundle = variants("cpu-bf16") | {"cuda-fp16": own}
-    assert choose(bundle, GPU).variant == "cpu-bf16"
-    with pytest.raises(DeviceError, match="calls strizh's own CUDA operators, which ONNX Runtime cannot call yet"):
-        choose(bundle, GPU, wanted="cuda-fp16")
