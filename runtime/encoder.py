@@ -14,7 +14,7 @@ from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
 from strizh.runtime.placement import Placement, check_placement, hand_out
-from strizh.runtime.precision import Precision, Quantizer, quantize_embeddings
+from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.token_outputs import Span, TokenOutputs
 from strizh.runtime.tokenization import Overflow, Text
@@ -55,7 +55,7 @@ class Encoder(Classifying, TokenOutputs):
         calibration_embeddings: ArrayLike | None = None,
         show_progress_bar: bool | None = None,
         output: Placement = "numpy",
-    ) -> Any:
+    ) -> Vectors | Any:
         """Vectors of the texts in their order: float32 [n, dim]; of a single string [dim].
 
         `prompt` is text put before each text and wins; `prompt_name` names one of the bundle's; with neither the

@@ -96,8 +96,8 @@ def _absent() -> list[str]:
     missing = ["TensorRT: built ahead of time for other GPUs (`make tensorrt`), not run; not to be had for Hopper here"]
     if why := ort.absent():
         missing.append(f"cuda-fp16 in ONNX Runtime: {why}")
-    if importlib.util.find_spec("flash_attn") is None:
-        missing.append("flash-attention's varlen kernels: flash_attn is not installed")
+    here = "installed, but this script does not time it" if importlib.util.find_spec("flash_attn") else "not installed"
+    missing.append(f"flash-attention's varlen kernels: flash_attn is {here}")
     return missing
 
 
