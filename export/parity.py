@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import strizh
 from strizh.export.emulation.run import emulated
+from strizh.export.languages import in_known_languages
 from strizh.export.recipes import RECIPES, Promise, promise_of
 from strizh.export.reference import Definition
 from strizh.kernels.reference import normalize
@@ -38,6 +39,7 @@ class Figures:
     cosine_mean: float
     max_abs: float
     rank_agreement: float | None  # share of each text's nearest neighbours that stay; None for too few texts
+    left_out: int = 0  # of our texts, those in a language that the tokenizer has no words for
     logits_error: float | None = None  # largest difference of a classifier's logits, as a share of the largest logit
 
     def misses(self, promise: Promise) -> list[str]:
@@ -96,7 +98,8 @@ def parity_texts() -> list[str]:
 def quick_parity(
     bundle: Path, definition: Definition, names: Sequence[str], float32: str
 ) -> dict[str, Any]:
-    """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64.
+    """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64, or on
+    those of them whose language the tokenizer has words for.
 
     A cut vocabulary is compared with the whole one, by the ids that its tokens had there. `bundle` must hold the portable
     graph `float32` and the variants `names`. Returns variant -> figures.
@@ -110,13 +113,13 @@ def quick_parity(
 
     short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
     found = {float32: parity_with(bundle, float32, definition.name, run_spec, short)}
-    rows = tokenized(bundle, float32, parity_texts())
+    rows, left_out = _known(tokenized(bundle, float32, ["", *parity_texts()]))
     with strizh.load(bundle, variant=float32) as encoder:
         baseline = encoder.encode_tokens(rows)
     for name in names:
         if name != float32:
             vectors, note = _vectors(bundle, name, rows)
-            found[name] = dataclasses.asdict(compare(vectors, baseline, float32 + note))
+            found[name] = dataclasses.asdict(compare(vectors, baseline, float32 + note)) | {"left_out": left_out}
     if spec.classifier:
         both: list[Text] = [*short, *zip(short, reversed(short), strict=True)]  # it may take pairs too
         rows = tokenized(bundle, float32, both)
@@ -126,6 +129,13 @@ def quick_parity(
         for name, figures in found.items():
             figures["logits_error"] = _logits_error(bundle, name, both, rows, logits)
     return found
+
+
+def _known(rows: PackedBatch) -> tuple[PackedBatch, int]:
+    """Of an empty text and the parity texts those that the tokenizer does not spell, and how many it does."""
+    empty, *ids = _lists(rows)
+    known = in_known_languages(parity_texts(), [len(text) - len(empty) for text in ids])
+    return PackedBatch.pack([ids[index] for index in known]), len(ids) - len(known)
 
 
 def _vectors(bundle: Path, variant: str, rows: PackedBatch) -> tuple[NDArray[Any], str]:

@@ -14,7 +14,7 @@ import onnx
 
 from strizh.export.passes.rewriter import Rewriter
 from strizh.export.quantize.rounding import columns
-from strizh.export.quantize.site import Site, Static
+from strizh.export.quantize.site import ZERO, Site, Static
 
 _LEAST_SCALE = 1e-30  # a row of zeros gives zeros
 
@@ -71,20 +71,20 @@ def _activations(rewriter: Rewriter, site: Site, x: str, at: str) -> tuple[str, 
         inverse = rewriter.store(f"{site.name}.smoothing", (1 / site.smoothing).astype(np.float32))
         x = rewriter.add("Mul", [x, inverse], f"{at}/smoothed")
     if isinstance(site.activations, Static):
-        return _rounded(rewriter, x, at, site.activations.scale, site.activations.zero), None
+        return _rounded(rewriter, x, at, site.activations.scale), None
     magnitude = rewriter.add("Abs", [x], f"{at}/magnitude")
     largest = rewriter.add("ReduceMax", [magnitude], f"{at}/largest", axes=[-1], keepdims=1)
     levels = rewriter.store("quantize/levels", np.float32(127))
     least = rewriter.store("quantize/least_scale", np.float32(_LEAST_SCALE))
     own = rewriter.add("Div", [largest, levels], f"{at}/own_scale")
     scale = rewriter.add("Max", [own, least], f"{at}/row_scale")
-    return _rounded(rewriter, rewriter.add("Div", [x, scale], f"{at}/scaled"), at, 1.0, site.activations.zero), scale
+    return _rounded(rewriter, rewriter.add("Div", [x, scale], f"{at}/scaled"), at, 1.0), scale
 
 
-def _rounded(rewriter: Rewriter, x: str, at: str, scale: float, zero: int) -> str:
+def _rounded(rewriter: Rewriter, x: str, at: str, scale: float) -> str:
     sides = [
         rewriter.store(f"quantize/scale_{scale:.9g}", np.float32(scale)),
-        rewriter.store(f"quantize/zero_{zero}", np.uint8(zero)),
+        rewriter.store("quantize/zero", np.uint8(ZERO)),
     ]
     codes = rewriter.add("QuantizeLinear", [x, *sides], f"{at}/codes")
     return rewriter.add("DequantizeLinear", [codes, *sides], f"{at}/rounded")
@@ -92,10 +92,11 @@ def _rounded(rewriter: Rewriter, x: str, at: str, scale: float, zero: int) -> st
 
 def _weight(rewriter: Rewriter, site: Site, name: str, weight_max: int) -> str:
     """The weight [in, out] as int8 codes with a scale for each column."""
-    weight = rewriter.array(name)
-    if site.smoothing is not None:
-        weight = weight * site.smoothing[:, None]
-    codes, scale = columns(weight, weight_max)
+    if name in site.rounded:
+        codes, scale = site.rounded[name]
+    else:
+        smoothing = np.float32(1) if site.smoothing is None else site.smoothing[:, None]
+        codes, scale = columns(rewriter.array(name) * smoothing, weight_max)
     sides = [rewriter.store(f"{name}.codes", codes), rewriter.store(f"{name}.scale", scale)]
     sides.append(rewriter.store(f"quantize/zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
     return rewriter.add("DequantizeLinear", sides, f"{name}/rounded", axis=1)

@@ -1,9 +1,10 @@
 """The plan of an int8 variant: a quantiser for every site, and the sites that stay in float to keep the promise."""
 
 import dataclasses
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -12,10 +13,12 @@ from onnx import numpy_helper
 from strizh.export.parity import cosines
 from strizh.export.passes.int8_products import inputs_of_products, quantize_products
 from strizh.export.quantize.calibration import Ids, Observed, Observer
+from strizh.export.quantize.compensation import compensated
 from strizh.export.quantize.probe import opened
+from strizh.export.quantize.rounding import Codes
 from strizh.export.quantize.sensitivity import Cosines, least_kept
 from strizh.export.quantize.site import PerRow, Site, Static
-from strizh.export.quantize.smoothing import search
+from strizh.export.quantize.smoothing import Smoothed, rounded, search
 from strizh.export.recipes import Int8, Promise
 from strizh.export.weights import Array
 
@@ -34,6 +37,17 @@ class Quantized:
     def smoothing(self) -> dict[str, Array]:
         """By site, for the sites that have one."""
         return {site.name: site.smoothing for site in self.sites if site.smoothing is not None}
+
+    def weights(self, weights: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The model's weights by slot; those of its int8 products are what their codes say, without the smoothing."""
+        found = dict[str, Array]()
+        for site in self.sites:
+            for name, (codes, scale) in site.rounded.items():
+                smoothing = np.float32(1) if site.smoothing is None else site.smoothing[:, None]
+                slots = _slots(name)
+                ends = np.cumsum([len(weights[slot]) for slot in slots])
+                found |= zip(slots, np.split((codes * scale / smoothing).T, ends[:-1]), strict=True)
+        return ChainMap(found, cast(dict[str, Array], weights))
 
     @property
     def details(self) -> dict[str, Any]:
@@ -76,9 +90,11 @@ class Calibration:
             static = int8.static_norms and value in self._of_norm
             found = search(self.observed[value], weights, Static if static else PerRow(), int8)
             size = sum(weight.size for weight in weights)
-            site = Site(names[0].removesuffix(".weight"), names, size, found.activations, found.smoothing)
-            sites.append(site)
-            alphas[site.name] = found.alpha
+            name = names[0].removesuffix(".weight")
+            codes = _compensated(self.observed[value].rows, weights, found, int8)
+            matching = dict(zip(names, codes, strict=True))
+            sites.append(Site(name, names, size, found.activations, found.smoothing, matching))
+            alphas[name] = found.alpha
         quantize_products(model, sites, int8.weight_max, switches=True)
         with opened(model, self._folder) as run:
 
@@ -90,3 +106,18 @@ class Calibration:
 
             chosen, kept, reached = least_kept(sites, measure, promise, step)
         return Quantized(int8, tuple(chosen), alphas, kept, reached)
+
+
+def _compensated(rows: Array, weights: Sequence[Array], found: Smoothed, int8: Int8) -> list[tuple[Codes, Array]]:
+    """Codes and scales of the matrices [in, out] that multiply one input."""
+    smoothing = np.ones(rows.shape[1], np.float32) if found.smoothing is None else found.smoothing
+    weight = np.concatenate(list(weights), axis=1) * smoothing[:, None]
+    codes, scale = compensated(weight, rounded(rows / smoothing, found.activations), int8.weight_max)
+    ends = np.cumsum([weight.shape[1] for weight in weights])[:-1]
+    return list(zip(np.split(codes, ends, axis=1), np.split(scale, ends), strict=True))
+
+
+def _slots(matrix: str) -> list[str]:
+    """The slots whose weights a matrix of the padded graph joins."""
+    place, _, last = matrix.removesuffix(".weight").rpartition(".")
+    return [f"{place}.{part}.weight" for part in {"qkv": "qkv", "gate_up": ("gate", "up")}.get(last, (last,))]

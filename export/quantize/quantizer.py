@@ -9,6 +9,7 @@ from typing import Any, Literal
 import onnx
 
 from strizh.export import targets
+from strizh.export.languages import in_known_languages
 from strizh.export.quantize.calibration import Ids, calibration_texts
 from strizh.export.quantize.int8 import Calibration, Quantized
 from strizh.export.quantize.magnitudes import magnitudes
@@ -19,9 +20,6 @@ from strizh.export.weights import Array
 from strizh.runtime.bundle import TOKENIZER
 from strizh.runtime.errors import UsageError
 from strizh.runtime.tokenization import Tokenizer
-
-_SPELLED = 0.6  # tokens a character, from which on a text is rather letters than words
-_SPECIAL = 5  # tokens of the tokenizer and of a prompt
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +80,12 @@ class Quantizer:
         """
         tokenizer = Tokenizer(self._folder / TOKENIZER, self._max_length)
         texts = calibration_texts(self.wishes.calibration)
+        if self.wishes.calibration is None:
+            special, *lengths = (len(tokenizer.tokenize([text], "").rows.input_ids) for text in ["", *texts])
+            texts = [texts[index] for index in in_known_languages(texts, [length - special for length in lengths])]
         prompts = [self._prompts[index % len(self._prompts)] for index in range(len(texts))]
         rows = [tokenizer.tokenize([text], prompt).rows for text, prompt in zip(texts, prompts, strict=True)]
-        found = [(text, row.input_ids.tolist()) for text, row in zip(texts, rows, strict=True) if len(row.input_ids)]
-        read = [ids for text, ids in found if len(ids) < _SPELLED * len(text) + _SPECIAL]
-        ours = self.wishes.calibration is None and len(read) > len(found) // 4
-        return read if ours else [ids for _, ids in found]
+        return [row.input_ids.tolist() for row in rows if len(row.input_ids)]
 
     @cached_property
     def calibration(self) -> Calibration:

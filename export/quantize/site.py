@@ -1,23 +1,24 @@
 """Where activations become integers, and how."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from strizh.export.quantize.rounding import Codes
 from strizh.export.weights import Array
+
+ZERO = 128  # the code of 0: activations are unsigned
 
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """One scale for all tokens: code = round(x / scale) + zero, saturated to 0 ... 255."""
+    """One scale for all tokens: code = round(x / scale) + ZERO, saturated to 0 ... 255."""
 
     scale: float
-    zero: int = 128
 
 
 @dataclass(frozen=True, slots=True)
 class PerRow:
     """A scale for each token, from its own largest magnitude: its vector cannot depend on its neighbours."""
-
-    zero: int = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +27,7 @@ class Site:
     numbers: the multiplications for a token.
 
     `smoothing` [in] divides the input's channels and multiplies the weights' rows, which changes nothing but how hard
-    each of them is to round.
+    each of them is to round. `rounded` has the smoothed matrices as codes [in, out] and scales [out].
     """
 
     name: str
@@ -34,3 +35,4 @@ class Site:
     size: int
     activations: Static | PerRow
     smoothing: Array | None = None
+    rounded: Mapping[str, tuple[Codes, Array]] = field(default_factory=dict)

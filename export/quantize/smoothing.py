@@ -11,7 +11,7 @@ import numpy as np
 
 from strizh.export.quantize.calibration import Observed
 from strizh.export.quantize.rounding import columns
-from strizh.export.quantize.site import PerRow, Static
+from strizh.export.quantize.site import ZERO, PerRow, Static
 from strizh.export.recipes import Int8
 from strizh.export.weights import Array
 
@@ -32,7 +32,8 @@ class Smoothed:
 def search(observed: Observed, weights: Sequence[Array], activations: type[Static] | PerRow, int8: Int8) -> Smoothed:
     """Try every alpha of the recipe. `weights` are [in, out]; `Static` asks for a scale of the calibration's reach."""
     weight = np.concatenate(list(weights), axis=1)
-    exact = observed.rows @ weight
+    rows = observed.some
+    exact = rows @ weight
     power = (exact**2).mean(-1)
     # Errors relative to each row would forget that large rows decide, absolute ones that there are others: the mean of
     # the two (geometric; all-MiniLM-L6-v2 keeps .9990 of its cosine with it, .9989 with the first, .9982 with the second).
@@ -43,8 +44,8 @@ def search(observed: Observed, weights: Sequence[Array], activations: type[Stati
         scale = np.float32(1) if smoothing is None else smoothing
         quantizer = activations if isinstance(activations, PerRow) else _static(observed.largest / scale, int8.headroom)
         codes, column_scale = columns(weight * np.reshape(scale, (-1, 1)), int8.weight_max)
-        rounded = (_rounded(observed.rows / scale, quantizer) @ codes.astype(np.float32)) * column_scale
-        found.append(Smoothed(alpha, smoothing, quantizer, float((((rounded - exact) ** 2).mean(-1) * share).mean())))
+        product = (rounded(rows / scale, quantizer) @ codes.astype(np.float32)) * column_scale
+        found.append(Smoothed(alpha, smoothing, quantizer, float((((product - exact) ** 2).mean(-1) * share).mean())))
     return min(found, key=lambda one: one.error)
 
 
@@ -59,11 +60,11 @@ def _static(largest: Array, headroom: float) -> Static:
     return Static(float(largest.max()) * headroom / 127 or 1.0)
 
 
-def _rounded(x: Array, quantizer: Static | PerRow) -> Array:
-    """What the graph computes: codes 0 to 255 about `zero`, made float again."""
+def rounded(x: Array, quantizer: Static | PerRow) -> Array:
+    """Inputs [n, in] as the product sees them: codes 0 to 255 about `ZERO`, made float again."""
     if isinstance(quantizer, Static):
         scale: Array | np.float32 = np.float32(quantizer.scale)
     else:
         scale = np.maximum(np.abs(x).max(-1, keepdims=True) / np.float32(127), np.float32(_TINY))
-    codes = np.clip(np.rint(x / scale), -quantizer.zero, 255 - quantizer.zero)
+    codes = np.clip(np.rint(x / scale), -ZERO, 255 - ZERO)
     return np.asarray(codes * scale, np.float32)

@@ -40,7 +40,12 @@ def build(
         if quantized is None:
             return cpu.build(spec, weights, head, precision=recipe.precision)
         return cpu.build(
-            spec, weights, head, precision=recipe.precision, keep_bf16=quantized.kept, smoothing=quantized.smoothing
+            spec,
+            quantized.weights(weights),
+            head,
+            precision=recipe.precision,
+            keep_bf16=quantized.kept,
+            smoothing=quantized.smoothing,
         )
     if recipe.target in ("cuda", "tensorrt"):
         target = cuda if recipe.target == "cuda" else tensorrt

@@ -47,5 +47,6 @@ def test_extremes_are_those_of_every_token_whatever_is_sampled() -> None:
     np.testing.assert_array_equal(found.maximum, rows.max(0))
     np.testing.assert_array_equal(found.minimum, rows.min(0))
     np.testing.assert_array_equal(found.largest, np.abs(rows).max(0))
-    assert len(found.rows) == 1 + 3 + 8
+    assert len(found.rows) == 1 + 3 + 32
     np.testing.assert_array_equal(found.rows[:1], batches[0][0])
+    np.testing.assert_array_equal(found.some, found.rows[[0, 1, *range(4, 36, 4)]])

@@ -58,14 +58,16 @@ def test_vectors_stay_near_the_floats(kind, change, load, plan, run_padded, text
     found = compare(run_padded(model, texts)[1], run_padded(plain, texts)[1], "")
     # A normal weight of 24 inputs lies within 2.1 sigma: 7 bits round it to 1 % of sigma, and 8-bit activations cost half
     # of that. Eight products in a row and the norms after them make an angle of a few hundredths; 0.1 is a cosine of .995.
-    assert found.cosine_min > 1 - 0.1**2 / 2
+    # A single text may hang on one outlier that falls to the other side of a code's edge: it may be off by twice that.
+    assert found.cosine_mean > 1 - 0.1**2 / 2
+    assert found.cosine_min > 1 - 0.2**2 / 2
 
 
 def test_outliers_cost_less_than_with_one_scale_for_the_tensor(load, plan, run_padded, texts, tmp_path) -> None:
     spec, weights = load(change=with_outliers)
     ours = plan(spec, weights)
     usual = [
-        replace(site, activations=one_scale(site, spec, weights, texts, tmp_path), smoothing=None)
+        replace(site, activations=one_scale(site, spec, weights, texts, tmp_path), smoothing=None, rounded={})
         for site in ours.sites
     ]
     plain = run_padded(targets.build(PORTABLE_FP32, spec, weights, "embedding"), texts)[1]
