@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from strizh.export import targets
+from strizh.export.emulation.operators import MatMul
 from strizh.export.parity import compare
 from strizh.export.passes.half import MASKED
 from strizh.export.quantize.magnitudes import LIMIT, check, magnitudes
@@ -29,6 +31,20 @@ def test_vectors_are_those_of_float32(kind, int8_table, load, run_padded, texts)
     found = compare(run_padded(half, texts)[1], run_padded(plain, texts)[1], "")
     # Every value is rounded to 2^-11 a dozen times in each of two layers.
     assert found.cosine_min > 1 - (24 * 2**-11) ** 2
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "ropebert"])
+def test_rounded_activations_keep_the_vectors(kind, load, run_padded, texts) -> None:
+    """ONNX Runtime's CPU provider computes float16 nodes in float32 and drops the casts between them; a GPU rounds."""
+    spec, weights = load(kind)
+    half = ReferenceEvaluator(targets.build(PORTABLE_FP16, spec, weights, "embedding"), new_ops=[MatMul])
+    plain = targets.build(PORTABLE_FP32, spec, weights, "embedding")
+    batches = [np.array([text], np.int64) for text in texts]
+    found = [half.run(["sentence_embedding"], {"input_ids": x, "attention_mask": np.ones_like(x)})[0] for x in batches]
+    expected = np.concatenate([run_padded(plain, [text])[1] for text in texts])
+    figures = compare(np.concatenate(found), expected, "")
+    assert figures.max_abs > 0, "nothing was rounded"
+    assert figures.cosine_min > 1 - (24 * 2**-11) ** 2  # as above
 
 
 def test_what_could_overflow_or_cancel_stays_in_float32(load) -> None:
