@@ -16,7 +16,8 @@ import strizh
 from strizh.export.emulation.run import emulated
 from strizh.export.languages import in_known_languages
 from strizh.export.recipes import RECIPES, Promise, promise_of
-from strizh.export.reference import Definition
+from strizh.export.reference import Definition, Outputs
+from strizh.export.token_parity import TokenHeads
 from strizh.kernels.reference import normalize
 from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
@@ -41,6 +42,8 @@ class Figures:
     rank_agreement: float | None  # share of each text's nearest neighbours that stay; None for too few texts
     left_out: int = 0  # of our texts, those in a language that the tokenizer has no words for
     logits_error: float | None = None  # largest difference of a classifier's logits, as a share of the largest logit
+    sparse_error: float | None = None  # the same of term weights
+    colbert_cosine_min: float | None = None  # of a text's vectors of late interaction, all laid end to end
 
     def misses(self, promise: Promise) -> list[str]:
         """What the promise asks and these figures do not give."""
@@ -53,8 +56,12 @@ class Figures:
             found.append(f"largest difference {self.max_abs:.2e}, promised {promise.max_abs:.0e}")
         # A linear head turns a vector that is off by an angle into logits that are off by about that angle.
         angle = math.sqrt(2 * (1 - promise.cosine_min))
-        if self.logits_error is not None and not self.logits_error <= 2 * angle:
-            found.append(f"logits off by {self.logits_error:.1e} of the largest, promised {2 * angle:.1e}")
+        for what, error in (("logits", self.logits_error), ("term weights", self.sparse_error)):
+            if error is not None and not error <= 2 * angle:
+                found.append(f"{what} off by {error:.1e} of the largest, promised {2 * angle:.1e}")
+        late = 1 - 4 * (1 - promise.cosine_min)  # twice the angle, as a single token has no average of others
+        if self.colbert_cosine_min is not None and not self.colbert_cosine_min >= late:
+            found.append(f"ColBERT vectors' cosine {self.colbert_cosine_min:.7f} at worst, promised {late:.7f}")
         return found
 
 
@@ -105,11 +112,13 @@ def quick_parity(
     graph `float32` and the variants `names`. Returns variant -> figures.
     """
     spec = definition.spec
+    outputs: list[Outputs] = []
 
     def run_spec(texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         # Together, so that the weights are read once; with ntk_length="batch" each is a batch of its own.
         batches = [texts] if spec.ntk_length == "text" else [[text] for text in texts]
-        return np.concatenate([definition.run(batch).sentence_embedding for batch in batches])
+        outputs.extend(map(definition.run, batches))
+        return np.concatenate([part.sentence_embedding for part in outputs])
 
     short = sorted(parity_texts(), key=len)[:_REFERENCE_TEXTS]
     found = {float32: parity_with(bundle, float32, definition.name, run_spec, short)}
@@ -120,6 +129,11 @@ def quick_parity(
         if name != float32:
             vectors, note = _vectors(bundle, name, rows)
             found[name] = dataclasses.asdict(compare(vectors, baseline, float32 + note)) | {"left_out": left_out}
+    if spec.sparse is not None or spec.multi_vector:
+        rows = tokenized(bundle, float32, short)
+        heads = TokenHeads.of_reference(rows, outputs)
+        for name, figures in found.items():
+            figures |= _token_heads(bundle, name, short, rows, heads).against(heads)
     if spec.classifier:
         both: list[Text] = [*short, *zip(short, reversed(short), strict=True)]  # it may take pairs too
         rows = tokenized(bundle, float32, both)
@@ -151,6 +165,14 @@ def _emulated(variant: str) -> bool:
     """Whether a variant's operators are written out in NumPy and this machine has them nowhere else."""
     target = RECIPES[variant].target if variant in RECIPES else ""  # the float32 graph of the check is no recipe
     return target == "tensorrt" or (target == "cuda" and bool(choose.obstacle(target, host.probe())))
+
+
+def _token_heads(
+    bundle: Path, variant: str, texts: Sequence[str], rows: PackedBatch, expected: TokenHeads
+) -> TokenHeads:
+    if _emulated(variant):
+        return TokenHeads.of_emulation(bundle / RECIPES[variant].file, rows, expected)
+    return TokenHeads.of_variant(bundle, variant, texts)
 
 
 def _logits_error(

@@ -61,7 +61,7 @@ class TokenOutputs(LoadedBundle):
                 "this bundle has no sparse weights. Export a checkpoint with sparse_linear.pt, as bge-m3 is"
             )
         found = self._of_tokens(Output("sparse_weights", 1, True), texts, prompt, prompt_name, overflow)
-        return [_strongest(text.ids, text.rows[:, 0]) for text in found]
+        return [strongest(text.ids, text.rows[:, 0]) for text in found]
 
     def encode_multi_vector(
         self,
@@ -161,7 +161,7 @@ def _by_text(tokens: Tokenized, rows: Float32) -> Iterator[_Rows]:
         yield _Rows(tokens.rows.input_ids[place], rows[place], spans, ends[first:last] - ends[first])
 
 
-def _strongest(ids: Int32, weights: Float32) -> dict[int, float]:
+def strongest(ids: Int32, weights: Float32) -> dict[int, float]:
     """The largest weight of each token; none of 0."""
     heard = weights > 0
     unique, place = np.unique(ids[heard], return_inverse=True)

@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 import strizh
-from strizh.export import export_model
+from strizh.export import export_model, reference
 from strizh.export.parity import parity_texts
 from strizh.kernels import library_path
-from strizh.runtime.errors import CheckpointError, TruncationWarning, UsageError
+from strizh.runtime.errors import CheckpointError, ParityError, TruncationWarning, UsageError
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
 SHAPE: dict[str, Any] = {
@@ -65,6 +65,10 @@ def by_formula(folder: Path) -> tuple[list[dict[int, float]], list[np.ndarray]]:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_term_weights_and_late_interaction(variant: str, bge: Path, tmp_path: Path) -> None:
     manifest = export_model(bge, tmp_path / "bundle", variants=[variant])
+    figures = manifest.parity[variant]
+    # As below; a cosine is off by half the square of an angle, which is some roundings.
+    assert 0 < figures["sparse_error"] < (1e-5 if variant.endswith("fp32") else 2**-5)
+    assert figures["colbert_cosine_min"] > 1 - (1e-9 if variant.endswith("fp32") else 2**-10)
     assert manifest.sparse
     assert manifest.multi_vector == 40
     weights, vectors = by_formula(bge)
@@ -83,6 +87,14 @@ def test_term_weights_and_late_interaction(variant: str, bge: Path, tmp_path: Pa
         for found, expected in zip(alone, late, strict=True):
             np.testing.assert_allclose(found, expected, atol=0 if variant.startswith("cpu") else 1e-6)
         np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["cuda-fp16", "tensorrt-fp16"])
+def test_graphs_for_a_gpu_are_measured_without_one(variant: str, bge: Path, tmp_path: Path) -> None:
+    figures = export_model(bge, tmp_path / "bundle", variants=[variant]).parity[variant]
+    # float16 has 11 bits, in each of 2 layers.
+    assert 0 < figures["sparse_error"] < 2**-7
+    assert 1 - 2**-14 < figures["colbert_cosine_min"] < 1
 
 
 def test_long_texts(bge: Path, tmp_path: Path) -> None:
@@ -106,3 +118,18 @@ def test_a_head_file_that_does_not_fit_is_refused(bge: Path, tmp_path: Path) -> 
     torch.save(torch.nn.Linear(7, 40).state_dict(), bge / "colbert_linear.pt")
     with pytest.raises(CheckpointError, match=r"colbert_linear.pt holds .* expected"):
         export_model(bge, tmp_path / "bundle", variants=["portable-fp32"])
+
+
+@pytest.mark.parametrize(("head", "what"), [("sparse", "term weights off by"), ("multi_vector", "ColBERT vectors' cosine")])
+def test_a_head_that_misses_its_promise_is_not_written(
+    head: str, what: str, bge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = reference.run
+
+    def other_head(spec: Any, weights: Any, *texts: Any) -> Any:
+        return real(spec, {slot: weights[slot] for slot in weights} | {f"{head}.bias": weights[f"{head}.bias"] + 1}, *texts)
+
+    monkeypatch.setattr(reference, "run", other_head)
+    with pytest.raises(ParityError, match=what):
+        export_model(bge, tmp_path / "bundle", variants=["portable-fp32"])
+    assert not (tmp_path / "bundle").exists()
