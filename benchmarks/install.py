@@ -27,7 +27,7 @@ def main() -> int:
         print(f"{name} ...", flush=True)
         try:
             environments.install(name)
-        except subprocess.CalledProcessError as error:
+        except (subprocess.CalledProcessError, OSError) as error:
             failed.append(name)
             print(f"{name} failed: {error}", file=sys.stderr)
     return 1 if failed else 0
