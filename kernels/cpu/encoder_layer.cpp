@@ -15,6 +15,7 @@
 #include "layer_shape.h"
 #include "layer_tables.h"
 #include "memory.h"
+#include "shared_units.h"
 #include "team.h"
 
 namespace strizh {
@@ -51,12 +52,13 @@ class LayerRun {
     place_shared(base);
     char* heads = base + shared + own_blocks * one_block;
 
+    SharedProducts products{{shape_.units(), members}, {hidden_panels(), members}, {inner_panels(), members}, {hidden_panels(), members}};
     std::atomic<size_t> next_projection{0}, next_rest{0};
     run_team(members, [&](const Member& me) {
-      const Products products(isa_);
+      const Products enabled(isa_);
       float* head = reinterpret_cast<float*>(heads + me.index * one_head);
       if (columns) {
-        share_columns(place_block(base + shared, capacity, 0, tokens), head, me);
+        share_columns(place_block(base + shared, capacity, 0, tokens), head, products, me);
         return;
       }
       char* mine = base + shared + me.index * one_block;
@@ -67,7 +69,7 @@ class LayerRun {
       for (size_t i; (i = next_projection.fetch_add(1)) < blocks;) {
         const Block b = block(i);
         load(b, 0, b.rows);
-        project(b, head, 0, shape_.units());
+        project(b, head, 0, shape_.units(), shape_.units());
       }
       me.barrier();
       for (size_t i; (i = next_rest.fetch_add(1)) < blocks;) {
@@ -75,38 +77,40 @@ class LayerRun {
         attend(b, 0, shape_.heads);
         begin_residual(b, 0, b.rows);
         quantize(layer_.output, b.context, context_size(), 0, b.rows);
-        output(b, 0, hidden_panels());
+        output(b, 0, hidden_panels(), hidden_panels());
         between(b, 0, b.rows);
-        up(b, 0, inner_panels());
+        up(b, 0, inner_panels(), inner_panels());
         quantize(layer_.down, b.inner, shape_.inner_padded, 0, b.rows);
-        down(b, 0, hidden_panels());
+        down(b, 0, hidden_panels(), hidden_panels());
         finish(b, 0, b.rows);
       }
     });
   }
 
  private:
-  void share_columns(const Block& b, float* head, const Member& me) {
-    const auto mine = [&](size_t n) { return share(n, me.index, me.count); };
-    const auto end = [&](size_t n) { return share(n, me.index + 1, me.count); };
-    load(b, mine(b.rows), end(b.rows));
-    begin_residual(b, mine(b.rows), end(b.rows));
+  // The products of a layer, whose units the threads share when they work on the same rows.
+  struct SharedProducts { SharedUnits qkv, output, up, down; };
+
+  void share_columns(const Block& b, float* head, SharedProducts& products, const Member& me) {
+    const size_t begin = share(b.rows, me.index, me.count), end = share(b.rows, me.index + 1, me.count);
+    load(b, begin, end);
+    begin_residual(b, begin, end);
     me.barrier();
-    project(b, head, mine(shape_.units()), end(shape_.units()));
+    products.qkv.take(me, [&](size_t first, size_t last, size_t limit) { project(b, head, first, last, limit); });
     me.barrier();
-    attend(b, mine(shape_.heads), end(shape_.heads));
+    attend(b, share(shape_.heads, me.index, me.count), share(shape_.heads, me.index + 1, me.count));
     me.barrier();
-    if (quantize(layer_.output, b.context, context_size(), mine(b.rows), end(b.rows))) me.barrier();
-    output(b, mine(hidden_panels()), end(hidden_panels()));
+    if (quantize(layer_.output, b.context, context_size(), begin, end)) me.barrier();
+    products.output.take(me, [&](size_t first, size_t last, size_t limit) { output(b, first, last, limit); });
     me.barrier();
-    between(b, mine(b.rows), end(b.rows));
+    between(b, begin, end);
     me.barrier();
-    up(b, mine(inner_panels()), end(inner_panels()));
+    products.up.take(me, [&](size_t first, size_t last, size_t limit) { up(b, first, last, limit); });
     me.barrier();
-    if (quantize(layer_.down, b.inner, shape_.inner_padded, mine(b.rows), end(b.rows))) me.barrier();
-    down(b, mine(hidden_panels()), end(hidden_panels()));
+    if (quantize(layer_.down, b.inner, shape_.inner_padded, begin, end)) me.barrier();
+    products.down.take(me, [&](size_t first, size_t last, size_t limit) { down(b, first, last, limit); });
     me.barrier();
-    finish(b, mine(b.rows), end(b.rows));
+    finish(b, begin, end);
   }
 
   size_t context_size() const { return shape_.heads * shape_.width; }
@@ -189,11 +193,11 @@ class LayerRun {
     isa_.norm(call);
   }
 
-  void project(const Block& b, float* head, size_t first_unit, size_t last_unit) const {
+  void project(const Block& b, float* head, size_t first_unit, size_t last_unit, size_t limit) const {
     const size_t panels = shape_.head_panels();
     for (size_t unit = first_unit; unit < last_unit; unit++) {
       LinearCall call = linear_call(layer_.qkv, shape_.hidden_padded, b.input, b.rows, unit * panels, (unit + 1) * panels);
-      call.fetch_end = last_unit * panels;
+      call.fetch_end = limit * panels;
       call.epilogue = Epilogue::store;
       call.out = head;
       call.out_stride = shape_.width;
@@ -253,8 +257,8 @@ class LayerRun {
     isa_.norm(copy);
   }
 
-  void output(const Block& b, size_t begin, size_t end) const {
-    add_product(b, layer_.output, context_size(), b.context, begin, end);
+  void output(const Block& b, size_t begin, size_t end, size_t limit) const {
+    add_product(b, layer_.output, context_size(), b.context, begin, end, limit);
   }
 
   // Post-norm: the attention's norm, kept and packed. Pre-norm: the feed-forward's, packed only.
@@ -266,17 +270,18 @@ class LayerRun {
     isa_.norm(call);
   }
 
-  void up(const Block& b, size_t begin, size_t end) const {
+  void up(const Block& b, size_t begin, size_t end, size_t limit) const {
     const size_t together = layer_.gated_mlp ? 2 : 1;
     LinearCall call = linear_call(layer_.up, shape_.hidden_padded, b.input, b.rows, begin * together, end * together);
+    call.fetch_end = limit * together;
     call.epilogue = layer_.gated_mlp ? Epilogue::gate : Epilogue::activate;
     call.activation = static_cast<Activation>(layer_.activation);
     call.packed = b.inner;
     isa_.linear(call);
   }
 
-  void down(const Block& b, size_t begin, size_t end) const {
-    add_product(b, layer_.down, shape_.inner_padded, b.inner, begin, end);
+  void down(const Block& b, size_t begin, size_t end, size_t limit) const {
+    add_product(b, layer_.down, shape_.inner_padded, b.inner, begin, end, limit);
   }
 
   void finish(const Block& b, size_t begin, size_t end) const {
@@ -287,8 +292,10 @@ class LayerRun {
     isa_.norm(call);
   }
 
-  void add_product(const Block& b, const StrizhLinear& weights, size_t k, PackedRows a, size_t begin, size_t end) const {
+  void add_product(const Block& b, const StrizhLinear& weights, size_t k, PackedRows a, size_t begin, size_t end,
+                   size_t limit) const {
     LinearCall call = linear_call(weights, k, a, b.rows, begin, end);
+    call.fetch_end = limit;
     call.epilogue = Epilogue::add;
     call.out = b.residual;
     call.out_stride = shape_.hidden_padded;
