@@ -8,7 +8,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from strizh.export import targets
-from strizh.export.emulation.operators import MatMul
+from strizh.export.emulation.standard import MatMul
 from strizh.export.parity import compare
 from strizh.export.passes.half import MASKED
 from strizh.export.quantize.magnitudes import LIMIT, check, magnitudes
