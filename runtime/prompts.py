@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from strizh.runtime.errors import UsageError
 
-_TASK = "{task}"
+TASK = "{task}"  # what an instruct template holds in the place of the instruction
 
 
 def resolve_prompt(
@@ -19,15 +19,18 @@ def resolve_prompt(
         if not isinstance(prompt, str):
             raise UsageError(f"prompt is of type {type(prompt).__name__}, expected a string such as 'query: '")
         return prompt
-    if prompt_name is not None and prompt_name not in prompts:
-        known = ", ".join(repr(name) for name in prompts) or "none"
-        raise UsageError(
-            f"prompt_name is {prompt_name!r}, this bundle has {known}. Use one of those, or prompt= with the text"
-        )
     name = default_name if prompt_name is None else prompt_name
-    text = "" if name is None else prompts[name]
-    if _TASK in text:
+    text = "" if name is None else named_prompt(prompts, name)
+    if TASK in text:
         raise UsageError(
             f"prompt {name!r} is the template {text!r}. Say what the task is: prompt=encoder.prompts[{name!r}].format(task='...')"
         )
     return text
+
+
+def named_prompt(prompts: Mapping[str, str], name: str) -> str:
+    """The prompt of this name, a template as it stands. An unknown name is a `UsageError` that lists the known ones."""
+    if name not in prompts:
+        known = ", ".join(repr(name) for name in prompts) or "none"
+        raise UsageError(f"prompt_name is {name!r}, this bundle has {known}. Use one of those, or prompt= with the text")
+    return prompts[name]

@@ -18,18 +18,26 @@ except ImportError as error:
 
 @component
 class StrizhTextEmbedder:
-    """A query's vector; the prompt name as `RetrievalEncoder` chooses it, everything else as `strizh.load`."""
+    """A query's vector; the prompt as `RetrievalEncoder` chooses it, everything else as `strizh.load`."""
 
     def __init__(
-        self, bundle: str, *, variant: str = "auto", threads: int | None = None, prompt_name: str | None = None
+        self,
+        bundle: str,
+        *,
+        variant: str = "auto",
+        threads: int | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
     ) -> None:
-        self.bundle, self.variant, self.threads, self.prompt_name = bundle, variant, threads, prompt_name
+        self.bundle, self.variant, self.threads = bundle, variant, threads
+        self.prompt_name, self.prompt = prompt_name, prompt
         self._encoder: RetrievalEncoder | None = None
 
     def warm_up(self) -> None:
         """Open the bundle, once."""
         if self._encoder is None:
-            self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, self.prompt_name, None)
+            prompts = {"query_prompt_name": self.prompt_name, "query_prompt": self.prompt}
+            self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, **prompts)
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
@@ -41,7 +49,7 @@ class StrizhTextEmbedder:
 
 @component
 class StrizhDocumentEmbedder:
-    """Documents with their vectors; the prompt name as `RetrievalEncoder` chooses it, the rest as `strizh.load`.
+    """Documents with their vectors; the prompt as `RetrievalEncoder` chooses it, the rest as `strizh.load`.
 
     What is encoded is the values of `meta_fields_to_embed`, then the content, joined by `embedding_separator`.
     """
@@ -53,10 +61,12 @@ class StrizhDocumentEmbedder:
         variant: str = "auto",
         threads: int | None = None,
         prompt_name: str | None = None,
+        prompt: str | None = None,
         meta_fields_to_embed: list[str] | None = None,
         embedding_separator: str = "\n",
     ) -> None:
-        self.bundle, self.variant, self.threads, self.prompt_name = bundle, variant, threads, prompt_name
+        self.bundle, self.variant, self.threads = bundle, variant, threads
+        self.prompt_name, self.prompt = prompt_name, prompt
         self.meta_fields_to_embed = meta_fields_to_embed or []
         self.embedding_separator = embedding_separator
         self._encoder: RetrievalEncoder | None = None
@@ -64,7 +74,8 @@ class StrizhDocumentEmbedder:
     def warm_up(self) -> None:
         """Open the bundle, once."""
         if self._encoder is None:
-            self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, None, self.prompt_name)
+            prompts = {"document_prompt_name": self.prompt_name, "document_prompt": self.prompt}
+            self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, **prompts)
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ except ImportError as error:
 
 
 class StrizhEmbeddings(Embeddings):
-    """Embeddings of a bundle; prompt names as `RetrievalEncoder` chooses them, everything else as `strizh.load`."""
+    """Embeddings of a bundle; prompts as `RetrievalEncoder` chooses them, everything else as `strizh.load`."""
 
     def __init__(
         self,
@@ -22,8 +22,11 @@ class StrizhEmbeddings(Embeddings):
         threads: int | None = None,
         query_prompt_name: str | None = None,
         document_prompt_name: str | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
     ) -> None:
-        self._encoder = RetrievalEncoder(bundle, variant, threads, query_prompt_name, document_prompt_name)
+        names, texts = (query_prompt_name, document_prompt_name), (query_prompt, document_prompt)
+        self._encoder = RetrievalEncoder(bundle, variant, threads, *names, *texts)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a text."""

@@ -14,7 +14,7 @@ except ImportError as error:
 
 
 class StrizhEmbedding(BaseEmbedding):
-    """Embeddings of a bundle; prompt names as `RetrievalEncoder` chooses them, everything else as `strizh.load`.
+    """Embeddings of a bundle; prompts as `RetrievalEncoder` chooses them, everything else as `strizh.load`.
 
     The fields are what LlamaIndex saves and loads again: the bundle stays where it is.
     """
@@ -24,6 +24,8 @@ class StrizhEmbedding(BaseEmbedding):
     threads: int | None = None
     query_prompt_name: str | None = None
     document_prompt_name: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
     _encoder: RetrievalEncoder = PrivateAttr()
 
     @classmethod
@@ -35,7 +37,8 @@ class StrizhEmbedding(BaseEmbedding):
         """Open the bundle as soon as the fields are right."""
         super().model_post_init(context)
         names = self.query_prompt_name, self.document_prompt_name
-        self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, *names)
+        texts = self.query_prompt, self.document_prompt
+        self._encoder = RetrievalEncoder(self.bundle, self.variant, self.threads, *names, *texts)
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self._encoder.queries([query])[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 from strizh.runtime.adapters.retrieval import RetrievalEncoder
 from strizh.runtime.errors import MissingExtra
-from strizh.runtime.prompts import resolve_prompt
+from strizh.runtime.prompts import TASK, named_prompt
 from strizh.runtime.vectors import Float32
 
 try:
@@ -22,7 +22,8 @@ class StrizhModel(AbsEncoder):
     `prompt_names` says which of the bundle's prompts a task gets: by the task's name ("STSB"), its type
     ("Classification"), or either with the side after a dash ("STSB-query", "Retrieval-document"); the most exact key
     wins. Without one, queries and documents go as `RetrievalEncoder` sends them, and other texts under the bundle's
-    default prompt. Everything else is as in `strizh.load`.
+    default prompt. A template (`{task}`) is filled with what mteb says of the task. Everything else is as in
+    `strizh.load`.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class StrizhModel(AbsEncoder):
         self._prompt_names = dict(prompt_names or {})
         encoder = self._encoder.encoder
         for name in self._prompt_names.values():
-            resolve_prompt(encoder.prompts, None, prompt=None, prompt_name=name)  # refused now, not after an hour
+            named_prompt(encoder.prompts, name)  # refused now, not after an hour
         facts = {"name": f"strizh/{encoder.manifest.name.rpartition('/')[2]}", "revision": revision or encoder.variant}
         limits = {"embed_dim": encoder.dimension, "max_tokens": encoder.max_length}
         self.mteb_model_meta = ModelMeta.create_empty(facts | limits | {"similarity_fn_name": ScoringFunction.COSINE})
@@ -48,8 +49,11 @@ class StrizhModel(AbsEncoder):
     ) -> Float32:
         """Vectors of the batches' texts, one after another: float32 [n, dim]. mteb's batch size is not needed."""
         texts = [text for batch in inputs for text in batch["text"]]
-        name = self._prompt_name(task_metadata, prompt_type)
-        return self._encoder.encoder.encode(texts, prompt_name=name)
+        encoder, name, prompt = self._encoder.encoder, self._prompt_name(task_metadata, prompt_type), None
+        template = encoder.prompts.get(name or "", "")
+        if TASK in template and (task := self.get_instruction(task_metadata, prompt_type)):
+            prompt = template.format(task=task)
+        return encoder.encode(texts, prompt=prompt, prompt_name=name)
 
     def _prompt_name(self, task: Any, side: Any) -> str | None:
         exact = [f"{kind}-{side.value}" for kind in (task.name, task.type)] if side else []

@@ -28,12 +28,14 @@ class StrizhTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         variant: str = "auto",
         threads: int | None = None,
         prompt_name: str | None = None,
+        prompt: str | None = None,
         truncate_dim: int | None = None,
     ) -> None:
         self.bundle = bundle
         self.variant = variant
         self.threads = threads
         self.prompt_name = prompt_name
+        self.prompt = prompt
         self.truncate_dim = truncate_dim
 
     def fit(self, texts: Iterable[str], labels: Any = None) -> Self:
@@ -47,7 +49,8 @@ class StrizhTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         dimensions = getattr(texts, "ndim", 1)
         if dimensions != 1:
             raise UsageError(f"texts have {dimensions} dimensions, expected one. Give a single column")
-        return self.encoder_.encode(list(texts), prompt_name=self.prompt_name, truncate_dim=self.truncate_dim)
+        prompts = {"prompt": self.prompt, "prompt_name": self.prompt_name}
+        return self.encoder_.encode(list(texts), **prompts, truncate_dim=self.truncate_dim)
 
     @property
     def _n_features_out(self) -> int:

@@ -71,6 +71,14 @@ def test_a_task_gets_the_prompt_that_names_it_most_exactly(make_bundle, names, s
     np.testing.assert_array_equal(found, load(bundle).encode(TEXTS, prompt=prompt))
 
 
+def test_a_template_is_filled_with_the_words_of_the_task(make_bundle):
+    bundle = make_bundle(prompts={"query": "Instruct: {task} Query: "})
+    task = SimpleNamespace(name="SwiftSTS", type="STS", prompt="a b c")
+    model = StrizhModel(str(bundle))
+    found = model.encode([{"text": TEXTS}], task_metadata=task, prompt_type=PromptType.query)
+    np.testing.assert_array_equal(found, load(bundle).encode(TEXTS, prompt="Instruct: a b c Query: "))
+
+
 def test_an_unknown_prompt_is_refused_before_any_task(make_bundle):
     with pytest.raises(UsageError, match="'query', 'passage'"):
         StrizhModel(str(make_bundle()), prompt_names={"STS": "symmetric"})

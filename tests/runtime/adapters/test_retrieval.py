@@ -48,6 +48,24 @@ def test_without_such_names_the_default_prompt_is_used(make_bundle):
     np.testing.assert_array_equal(encoder.queries(TEXTS), encoder.encoder.encode(TEXTS, prompt="c "))
 
 
+def test_a_text_wins_over_every_name(make_bundle):
+    """As a template needs it, whose text is the caller's to fill in; the documents' side has none."""
+    bundle = make_bundle(prompts={"query": "Instruct: {task} Query: ", "passage": "b "})
+    encoder = RetrievalEncoder(bundle, query_prompt="Instruct: птицы Query: ")
+    np.testing.assert_array_equal(encoder.queries(TEXTS), load(bundle).encode(TEXTS, prompt="Instruct: птицы Query: "))
+    np.testing.assert_array_equal(encoder.documents(TEXTS), load(bundle).encode(TEXTS, prompt="b "))
+    silent = RetrievalEncoder(bundle, document_prompt="")
+    np.testing.assert_array_equal(silent.documents(TEXTS), load(bundle).encode(TEXTS, prompt=""))
+
+
+def test_a_template_that_nobody_filled_in_is_refused(make_bundle):
+    bundle = make_bundle(prompts={"query": "Instruct: {task} Query: "})
+    with pytest.raises(UsageError, match="is the template"):
+        RetrievalEncoder(bundle, query_prompt_name="query")
+    with pytest.raises(UsageError, match="is the template"):
+        RetrievalEncoder(bundle).queries(TEXTS)
+
+
 @pytest.mark.parametrize("side", ["query_prompt_name", "document_prompt_name"])
 def test_an_unknown_name_is_refused_before_the_first_text(make_bundle, side):
     with pytest.raises(UsageError, match="'query', 'passage'"):
