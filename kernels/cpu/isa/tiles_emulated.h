@@ -47,7 +47,7 @@ static inline void tile_store(void* to, size_t stride) {
 }
 
 // Denormal numbers count as zero, on the way in and out.
-static inline float flushed(float x) { return magnitude(x) < 1.17549435e-38f ? 0.0f : x; }
+static inline float flushed(float x) { return __builtin_fabsf(x) < 1.17549435e-38f ? 0.0f : x; }
 
 // Even and odd elements of k are summed apart, each rounded after every product; then both, then to the tile's sum.
 static inline void row_dot_bf16(const char* left, const Tile& right, size_t groups, char* to) {
@@ -55,10 +55,10 @@ static inline void row_dot_bf16(const char* left, const Tile& right, size_t grou
   const auto* x = reinterpret_cast<const uint16_t*>(left);
   for (size_t k = 0; k < groups; k++) {
     const auto* y = reinterpret_cast<const uint16_t*>(right.rows[k]);
-    const float first = flushed(load_bf16(x + 2 * k)), second = flushed(load_bf16(x + 2 * k + 1));
+    const float first = flushed(from_bf16(x[2 * k])), second = flushed(from_bf16(x[2 * k + 1]));
     for (size_t n = 0; n < 16; n++) {
-      even[n] = flushed(even[n] + first * flushed(load_bf16(y + 2 * n)));
-      odd[n] = flushed(odd[n] + second * flushed(load_bf16(y + 2 * n + 1)));
+      even[n] = flushed(even[n] + first * flushed(from_bf16(y[2 * n])));
+      odd[n] = flushed(odd[n] + second * flushed(from_bf16(y[2 * n + 1])));
     }
   }
   __builtin_memcpy(sums, to, sizeof sums);

@@ -29,5 +29,5 @@ def test_every_instruction_set_gives_the_same_vectors(tmp_path: Path) -> None:
     # The integer products are exact; only sums and functions of floats differ. Where that moves a value over the edge of
     # two codes, 1 / 127 of a row's largest value moves with it, in a few of the values of four layers.
     for one, other in itertools.combinations(SETS, 2):
-        assert cosines(found[one][0], found[other][0]).min() >= 0.9999, f"{one} against {other}"
+        assert cosines(found[one][0], found[other][0]).min() >= 0.99999, f"{one} against {other}"
     assert read_manifest(tmp_path / "bundle").parity["cpu-int8"]["cosine_min"] >= 0.998

@@ -13,7 +13,7 @@ struct TileSums {
 // kWidth columns of a tile, row by row.
 template <Precision precision>
 struct TileColumns {
-  TileColumns(const TileSums& tile, size_t column)
+  __attribute__((always_inline)) TileColumns(const TileSums& tile, size_t column)  // inline: no symbol may be left
       : sums(tile.sums + column), bias(tile.bias ? load(tile.bias + column) : broadcast(0.0f)), row_scales(tile.row_scales) {
     if constexpr (precision == Precision::int8) {
       scale = load(reinterpret_cast<const float*>(tile.scales) + column);
@@ -21,7 +21,7 @@ struct TileColumns {
     }
   }
 
-  Vector row(size_t r) const {
+  __attribute__((always_inline)) Vector row(size_t r) const {
     const float* at = sums + r * kPanelColumns;
     if constexpr (precision != Precision::int8) return add(load(at), bias);
     else return multiply_add(load_difference(at, correction), multiply(scale, broadcast(row_scales[r])), bias);
