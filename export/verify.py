@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 import strizh
 from strizh.export.baseline import Vectors
+from strizh.export.languages import in_known_languages
 from strizh.export.parity import Figures, compare, parity_texts
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Manifest
@@ -42,7 +43,7 @@ def lengths(manifest: Manifest) -> list[int]:
 def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
     """Token ids of exactly these lengths, from our own sentences; the special tokens stay at both ends where they fit."""
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
-    ids = [tokenizer.encode(text).ids for text in parity_texts()]
+    ids = [tokenizer.encode(text).ids for text in _known(tokenizer)]
     first, last = ids[0][:1], ids[0][-1:]
     stream = [token for text in ids for token in text[1:-1]]
     found = []
@@ -53,11 +54,20 @@ def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
 
 
 def sentences_of(bundle: Path, longest: int) -> list[list[int]]:
-    """Token ids of our own 64 sentences, cut to `longest`."""
+    """Token ids of our own 64 sentences, cut to `longest`; of languages without words in this tokenizer, none."""
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
-    tokenizer.no_padding()
+    sentences = _known(tokenizer)
     tokenizer.enable_truncation(longest)
-    return [tokenizer.encode(text).ids for text in parity_texts()]
+    return [tokenizer.encode(text).ids for text in sentences]
+
+
+def _known(tokenizer: Tokenizer) -> list[str]:
+    """Our own sentences in the model's languages, as the export's own check has them; padding and cutting are off then."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    texts, special = parity_texts(), len(tokenizer.encode("").ids)
+    known = in_known_languages(texts, [len(tokenizer.encode(text).ids) - special for text in texts])
+    return [texts[index] for index in known]
 
 
 def grid(bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors | None) -> list[Cell]:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from strizh import kernels
 from strizh.export import export_model
 from strizh.export.commands import verify as command
-from strizh.export.verify import lengths, texts_of
-from strizh.runtime.bundle import MANIFEST, File, read_manifest
+from strizh.export.parity import parity_texts
+from strizh.export.verify import lengths, sentences_of, texts_of
+from strizh.runtime.bundle import MANIFEST, TOKENIZER, File, read_manifest
 from strizh.runtime.errors import BundleError, UsageError
 
 MakeCheckpoint = Callable[..., Path]
@@ -39,6 +41,24 @@ def test_lengths_cover_the_boundary_and_the_limit(bundle: Path) -> None:
     assert {1, 31, 32, 33, 64} <= set(found)
     assert max(found) == manifest.max_length == 64
     assert [len(text) for text in texts_of(bundle, found)] == found
+
+
+def test_languages_that_the_tokenizer_spells_are_not_measured(tmp_path: Path) -> None:
+    """A WordPiece of English words and single letters, as MiniLM's is, reads Russian letter by letter."""
+    pieces = pre_tokenizers.BertPreTokenizer()
+    words = {word for text in parity_texts() for word, _ in pieces.pre_tokenize_str(text)}
+    letters = {letter for word in words for letter in word}
+    names = ["[UNK]", *sorted({word for word in words if word.isascii()} | letters | {f"##{x}" for x in letters})]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pieces
+    tokenizer.save(str(tmp_path / TOKENIZER))
+    sentences = sentences_of(tmp_path, 100)
+    assert 0 < len(sentences) < len(parity_texts())
+    assert [len(text) for text in texts_of(tmp_path, [7, 40])] == [7, 40]
+    long_russian = {letter for letter in letters if "а" <= letter <= "я"}
+    spelled = {vocabulary[f"##{letter}"] for letter in long_russian}
+    assert max(len(spelled & set(text)) for text in sentences) <= 3, "a Russian text of one word may stay"
 
 
 @pytest.mark.parametrize("against", [False, True], ids=["own-float32", "pytorch"])
