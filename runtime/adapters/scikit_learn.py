@@ -49,8 +49,9 @@ class StrizhTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         dimensions = getattr(texts, "ndim", 1)
         if dimensions != 1:
             raise UsageError(f"texts have {dimensions} dimensions, expected one. Give a single column")
-        prompts = {"prompt": self.prompt, "prompt_name": self.prompt_name}
-        return self.encoder_.encode(list(texts), **prompts, truncate_dim=self.truncate_dim)
+        return self.encoder_.encode(
+            list(texts), prompt=self.prompt, prompt_name=self.prompt_name, truncate_dim=self.truncate_dim
+        )
 
     @property
     def _n_features_out(self) -> int:
