@@ -68,7 +68,8 @@ class Encoder(Classifying, TokenOutputs):
         tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
         `precision` and `calibration_embeddings` are those of `strizh.quantize_embeddings`: the vectors in fewer bits.
         `output`: "numpy" is an array of the host; "torch" a tensor and "dlpack" what any library takes by `from_dlpack`, both
-        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors.
+        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors (there
+        nothing looks whether they are finite).
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
@@ -85,9 +86,10 @@ class Encoder(Classifying, TokenOutputs):
                     f"output={output!r} leaves vectors on the GPU as the graph gives them. Leave out normalize_embeddings, "
                     "truncate_dim, late_chunking, precision and overflow='split', or take output='numpy'"
                 )
-            rows = self.tokenize(sequence, prompt_name=prompt_name, prompt=prompt, overflow=overflow)
-            batches = Budget(self._max_batch_tokens, padded=False).consecutive(rows.lengths)
-            return hand_out(session.keep(rows, batches, self._sentence, alone=alone), output)
+            tokens = self._tokenizer.tokenize(sequence, self._prompt(prompt, prompt_name), overflow)  # refuses pairs
+            self._warn(overflow, tokens.truncated, tokens.dropped, tokens.texts)
+            batches = Budget(self._max_batch_tokens, padded=False).consecutive(tokens.rows.lengths)
+            return hand_out(session.keep(tokens.rows, batches, self._sentence, alone=alone), output)
         if late_chunking is not None:
             self._check(normalize_embeddings, truncate_dim)
             spans: Any = [late_chunking] if alone else late_chunking

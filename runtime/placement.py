@@ -27,7 +27,16 @@ class DeviceVectors:
         found: Float32 = self._value.numpy()
         return found
 
-    def __dlpack__(self, *, stream: Any = None, **_: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        if copy or (dl_device is not None and tuple(dl_device) != self.__dlpack_device__()):
+            raise BufferError("these vectors are handed out where they are, without a copy. Copy or move what you took")
         return self._value._ortvalue.__dlpack__(stream)
 
     def __dlpack_device__(self) -> tuple[int, int]:

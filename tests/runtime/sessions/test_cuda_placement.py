@@ -1,5 +1,6 @@
 """Vectors handed out without a copy: views of the host's array, and a CUDA session's own memory (here the CPU's)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from strizh.export import export_model
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
 from strizh.runtime.batching import Budget, PackedBatch
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import TextError, UsageError
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.session import Output
+from strizh.runtime.tokenization import Tokenized
 
 TINY = Path(__file__).parents[2] / "data/rope-e5-tiny-ru"
 TEXTS = ["Стриж спит на лету.", "A swift.", "Над рекой кружат стрижи, и вечер тёплый."]
@@ -70,6 +72,10 @@ def test_cuda_vectors_stay_where_they_are(session: CudaSession) -> None:
     expected = np.zeros((5, 24), np.float32)
     expected[real] = session.run(batch.take(real), SENTENCES)
     np.testing.assert_allclose(kept.numpy(), expected, rtol=0, atol=1e-6)
+    with pytest.raises(BufferError, match="without a copy"):
+        kept.__dlpack__(copy=True)
+    with pytest.raises(BufferError, match="where they are"):
+        kept.__dlpack__(dl_device=(2, 0))
     tensor: Any = torch.from_dlpack(kept)
     del kept
     np.testing.assert_allclose(tensor.numpy(), expected, rtol=0, atol=1e-6)
@@ -83,7 +89,14 @@ def test_encode_leaves_cuda_vectors_as_the_graph_gives_them(
         small = CudaSession(session._session, variant="cuda-fp32")
         monkeypatch.setattr(encoder, "_sessions", dict.fromkeys(encoder._sessions, small))
         monkeypatch.setattr(type(encoder), "_sentence", SENTENCES)
-        monkeypatch.setattr(encoder, "tokenize", lambda texts, **_: PackedBatch.pack([[3, 5], [7]][: len(texts)]))
+        with pytest.raises(TextError, match="text 0 is of type tuple, expected a string"):
+            encoder.encode([("a", "b")], output="dlpack")
+
+        def tokenize(texts: Sequence[str], *_: str) -> Tokenized:
+            batch = PackedBatch.pack([[3, 5], [7]][: len(texts)])
+            return Tokenized(batch, np.arange(len(texts), dtype=np.int32), len(texts), 0, 0)
+
+        monkeypatch.setattr(encoder._tokenizer, "tokenize", tokenize)
         found = encoder.encode(["a", "b"], output="torch")
         np.testing.assert_allclose(found.numpy(), session.run(PackedBatch.pack([[3, 5], [7]]), SENTENCES), atol=1e-6)
         assert encoder.encode("a", output="torch").shape == (24,)
