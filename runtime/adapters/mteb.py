@@ -52,7 +52,7 @@ class StrizhModel(AbsEncoder):
         encoder, name, prompt = self._encoder.encoder, self._prompt_name(task_metadata, prompt_type), None
         template = encoder.prompts.get(name or "", "")
         if TASK in template and (task := self.get_instruction(task_metadata, prompt_type)):
-            prompt = template.format(task=task)
+            prompt = template.replace(TASK, task)
         return encoder.encode(texts, prompt=prompt, prompt_name=name)
 
     def _prompt_name(self, task: Any, side: Any) -> str | None:
