@@ -58,7 +58,7 @@ def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, flo
     upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.7, bottom, _TOP)
     parts = frame(across, upward, titles)
     dots = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
-    names = [f"{name}: {number(x)} times, {-y:+.2f}" for name, x, y, _ in points]
+    names = [f"{name}: {number(x)} times, {-y:+z.2f}" for name, x, y, _ in points]
     parts += [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{OURS[0] if ours else FAINT}" fill-opacity="0.85"/>'
         for (x, y), (*_, ours) in zip(dots, points, strict=True)

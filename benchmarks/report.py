@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _draw(folder: Path, own: dict[str, dict[str, Any]]) -> list[str]:
     """Write the plots of a machine; gives their names."""
+    drawn = list(plots.draw(own))
     for old in folder.glob("*.svg"):
         old.unlink()
-    drawn = list(plots.draw(own))
     for name, plot in drawn:
         (folder / f"{name}.svg").write_text(plot, encoding="utf-8")
     return [f"{name}.svg" for name, _ in drawn]

@@ -19,6 +19,7 @@ from benchmarks.engines import UnknownName
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings
 from strizh.runtime.cores import usable_cores
+from strizh.runtime.errors import Error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         result = suite.run(settings)
-    except (FileNotFoundError, UnknownName) as error:
+    except (FileNotFoundError, UnknownName, Error) as error:
         parser.error(str(error))
     print(suites.printed(args.suite, result))
     if args.json:
