@@ -75,6 +75,6 @@ class TokenHeads:
         if any(vectors.size for vectors in expected.vectors):
             sides = zip(self.vectors, expected.vectors, strict=True)
             # Unit rows laid end to end: the cosine is the mean of theirs. 1 - |a - b|^2 / 2 keeps the digits near 1.
-            squares = (((normalize(a) - normalize(b)) ** 2).sum(-1).mean() for a, b in sides if b.size)
-            found["colbert_cosine_min"] = float(1 - max(squares) / 2)
+            squares = [((normalize(a) - normalize(b)) ** 2).sum(-1).mean() for a, b in sides if b.size]
+            found["colbert_cosine_min"] = float(1 - np.max(squares) / 2)  # not max(), which passes over NaN
         return found
