@@ -1,7 +1,7 @@
 """What a language is written with: its alphabet, or the scripts that it has to itself.
 
 Words are not told apart, letters are: under "en" stays every piece in the 26 letters, French and Malay ones among them.
-A corpus (`corpus.py`) cuts closer.
+A file of texts (`usage.py`) cuts closer.
 """
 
 import unicodedata

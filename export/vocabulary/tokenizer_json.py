@@ -29,11 +29,12 @@ class TokenizerFile:
         self._kind = _KINDS[kind]
 
     def always(self) -> set[int]:
-        """Ids that stay whatever is asked for: added tokens, which split a text before the model sees it, and the model's."""
+        """Ids that stay whatever is asked for: added tokens, which split a text before the model sees it, those that are
+        put around a text, and the model's."""
         added = {token["id"] for token in self._data.get("added_tokens") or ()}
         padding = {self._data["padding"]["pad_id"]} if self._data.get("padding") else set()
         model: set[int] = self._kind.always(self._model)
-        return added | padding | model
+        return added | padding | _around(self._data.get("post_processor")) | model
 
     def readable(self, is_read: Callable[[str], bool]) -> set[int]:
         """Ids of the pieces whose text `is_read` is true of."""
@@ -54,6 +55,18 @@ class TokenizerFile:
             data["padding"] = padding | {"pad_id": new[padding["pad_id"]]}
         data["post_processor"] = _renumbered(self._data.get("post_processor"), new)
         return json.dumps(data, ensure_ascii=False)
+
+
+def _around(step: Any) -> set[int]:
+    """Ids that a post-processor puts around a text: not every file lists them as added tokens too."""
+    match step and step["type"]:
+        case "TemplateProcessing":
+            return {index for token in step["special_tokens"].values() for index in token["ids"]}
+        case "BertProcessing" | "RobertaProcessing":
+            return {step["sep"][1], step["cls"][1]}
+        case "Sequence":
+            return set().union(*map(_around, step["processors"]))
+    return set()
 
 
 def _renumbered(step: Any, new: Mapping[int, int]) -> Any:
