@@ -41,8 +41,8 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
     return finish(g, spec, norm(g, spec, x, "final_norm") if spec.final_norm else x, head)
 
 
-def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
-    """Add the head, name inputs and outputs, and close the graph."""
+def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head, *, last_hidden_state: bool = True) -> onnx.ModelProto:
+    """Add the head, name inputs and outputs, and close the graph. `last_hidden_state`: the tokens under that name too."""
     batch = ("batch", "sequence")
     inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {
         "input_ids": (INT64, batch),
@@ -59,12 +59,13 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelPr
         g.rename(sentence_embedding(g, spec, hidden, pool_padded), "sentence_embedding")
         of_tokens = token_heads(g, spec, hidden)
         g.rename(hidden, "token_embeddings")
-        g.rename(g.node("Identity", "token_embeddings"), "last_hidden_state")  # optimum-onnx takes no other name
         outputs = {
             "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
-            "last_hidden_state": (FLOAT, (*batch, spec.hidden_size)),
         }
+        if last_hidden_state:  # optimum-onnx takes no other name
+            g.rename(g.node("Identity", "token_embeddings"), "last_hidden_state")
+            outputs["last_hidden_state"] = outputs["token_embeddings"]
         outputs |= {name: (FLOAT, (*batch, columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})
 

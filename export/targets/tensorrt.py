@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 import onnx
 
-from strizh.export.graph import FLOAT, INT64
 from strizh.export.parts.attention import heads, query_key_value
 from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.fused import norms_in_order
 from strizh.export.parts.linear import activation, norm, transposed
 from strizh.export.parts.mixed import HALVES, MixedGraph, stream_scale
-from strizh.export.parts.pooling import logits, pool_padded, sentence_embedding
 from strizh.export.parts.rotary import angles
-from strizh.export.parts.token_heads import token_heads
 from strizh.export.parts.visibility import pair_bias
 from strizh.export.parts.wide_heads import with_wide_heads
 from strizh.export.spec import Activation, EncoderSpec, Layer, Rope
-from strizh.export.targets.portable import Head, takes_token_types
+from strizh.export.targets.portable import Head, finish, takes_token_types
 from strizh.export.weights import Array
 
 # Added to the score of a key that is not seen: finite in both halves, so that a query of padding has a softmax too.
@@ -46,7 +43,7 @@ def build(
     g = _TensorRTGraph(spec, weights, precision)
     shared = _Shared(g, spec)
     hidden = _layers(g, spec, embeddings(g, spec, takes_token_types(spec, head)), shared)
-    return _finish(g, spec, hidden, head)
+    return finish(g, spec, hidden, head, last_hidden_state=False)
 
 
 def check(spec: EncoderSpec) -> None:
@@ -110,11 +107,12 @@ def _layers(g: _TensorRTGraph, spec: EncoderSpec, x: str, shared: _Shared) -> st
     normed = norm(g, stream, total, first) if first else x
     for index, layer in enumerate(spec.layers):
         slot = f"layers.{index}"
-        for half, after in zip((_attention, _mlp), following[2 * index : 2 * index + 2], strict=True):
-            with g.scope(f"{slot}/{half.__name__.strip('_')}"):
+        halves = ("attention", _attention), ("mlp", _mlp)
+        for (name, added), after in zip(halves, following[2 * index : 2 * index + 2], strict=True):
+            with g.scope(f"{slot}/{name}"):
                 inner = g.rounded(normed)
                 rest = total if spec.pre_norm else normed if g.exact_stream else g.exact(inner)
-                total = g.node("Add", half(g, spec, layer, slot, inner, shared), rest)
+                total = g.node("Add", added(g, spec, layer, slot, inner, shared), rest)
                 normed = norm(g, stream, total, after) if after else g.node("Mul", total, g.constant(1 / scale))
     return normed
 
@@ -176,24 +174,3 @@ def _into_stream(g: MixedGraph, x: str, slot: str, bias: bool, weight_scale: flo
     """x @ weight + bias at the stream's size, float32. `weight_scale` is what `x` does not have of that size yet."""
     product = g.exact(g.node("MatMul", x, g.weight(f"{slot}.weight", lambda w: weight_scale * transposed(w))))
     return str(g.node("Add", product, g.weight(f"{slot}.bias", lambda b: scale * b))) if bias else product
-
-
-def _finish(g: MixedGraph, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
-    batch = ("batch", "sequence")
-    names = ("input_ids", "attention_mask", *(["token_type_ids"] if takes_token_types(spec, head) else []))
-    inputs = dict.fromkeys(names, (INT64, batch))
-    outputs: dict[str, tuple[int, tuple[str | int, ...]]]
-    if head == "classifier":
-        assert spec.classifier is not None
-        g.rename(logits(g, spec, hidden, pool_padded), "logits")
-        outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
-    else:
-        g.rename(sentence_embedding(g, spec, hidden, pool_padded), "sentence_embedding")
-        of_tokens = token_heads(g, spec, hidden)
-        g.rename(hidden, "token_embeddings")
-        outputs = {
-            "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),
-            "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
-        }
-        outputs |= {name: (FLOAT, (*batch, columns)) for name, columns in of_tokens.items()}
-    return g.model(inputs, outputs, {"family": spec.family})
