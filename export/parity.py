@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import strizh
 from strizh.export.emulation.run import emulated
-from strizh.export.languages import in_known_languages
+from strizh.export.known_languages import in_known_languages
 from strizh.export.recipes import RECIPES, Promise, promise_of
 from strizh.export.reference import Definition, Outputs
 from strizh.export.token_parity import TokenHeads
@@ -102,9 +102,7 @@ def parity_texts() -> list[str]:
     return text.splitlines()
 
 
-def quick_parity(
-    bundle: Path, definition: Definition, names: Sequence[str], float32: str
-) -> dict[str, Any]:
+def quick_parity(bundle: Path, definition: Definition, names: Sequence[str], float32: str) -> dict[str, Any]:
     """The float32 graph against the spec in NumPy on 8 short texts, every other variant against that graph on 64, or on
     those of them whose language the tokenizer has words for.
 

@@ -69,7 +69,7 @@ class Observed:
 
     @property
     def some(self) -> Array:
-        """A quarter of them, the first of each text among it."""
+        """A quarter of them, the first of each text among it: a smoothing is searched with them, once for every alpha."""
         return np.concatenate([rows[::_SOME] for rows in self.samples])
 
 

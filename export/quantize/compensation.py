@@ -45,9 +45,9 @@ def compensated(weight: Array, inputs: Array, largest: int) -> tuple[Codes, Arra
 
 
 def _cholesky(inputs: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Upper Cholesky factor of the inverse of the inputs' products with each other, and their order: largest first."""
+    """Upper Cholesky factor of the Hessian's inverse, and its order of inputs: those with the largest squares first."""
     rows = np.asarray(inputs, np.float64)
-    products = rows.T @ rows
-    products[np.diag_indices(len(products))] += _DAMPING * np.trace(products) / len(products) or 1
-    order = np.argsort(-np.diag(products), kind="stable")
-    return np.linalg.cholesky(np.linalg.inv(products[np.ix_(order, order)])).T.astype(np.float32), order
+    hessian = rows.T @ rows  # of half the squared error: the factor has no say
+    hessian[np.diag_indices(len(hessian))] += _DAMPING * np.trace(hessian) / len(hessian) or 1
+    order = np.argsort(-np.diag(hessian), kind="stable")
+    return np.linalg.cholesky(np.linalg.inv(hessian[np.ix_(order, order)])).T.astype(np.float32), order

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import onnx
 
 from strizh.export import targets
-from strizh.export.languages import in_known_languages
+from strizh.export.known_languages import in_known_languages
 from strizh.export.quantize.calibration import Ids, calibration_texts
 from strizh.export.quantize.int8 import Calibration, Quantized
 from strizh.export.quantize.magnitudes import magnitudes

@@ -1,6 +1,6 @@
 """Texts that a tokenizer spells are told from those that it has words for."""
 
-from strizh.export.languages import in_known_languages
+from strizh.export.known_languages import in_known_languages
 
 TEXTS = ["The swift sleeps on the wing.", "Стриж спит на лету, не садясь.", "No.", "Нет."]
 
