@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         commits = {_short(commit): commit for commit in (args.base, args.head)}
-        chosen = [models.find(name) for name in args.models.split(",")]
+        chosen = models.find_all(args.models.split(","))
     except (UnknownName, FileNotFoundError) as error:
         parser.error(str(error))
     if len(commits) < 2:

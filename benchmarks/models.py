@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def find(name: str) -> Model:
         raise FileNotFoundError(f"{name} is neither one of {', '.join(GEOMETRIES)} nor a folder with config.json")
     short = hashlib.sha256(str(checkpoint).encode()).hexdigest()[:8]
     return _model(checkpoint.name, checkpoint, home / f"{checkpoint.name}-{short}", real=True)
+
+
+def find_all(names: Sequence[str]) -> list[Model]:
+    """`find` for each: a name that nothing has is an error before the first of them is measured."""
+    return [find(name) for name in names]
 
 
 def _model(name: str, checkpoint: Path, folder: Path, *, real: bool) -> Model:

@@ -16,8 +16,7 @@ def run_contests(
     """One contest a model; `more` gives a case of the model's own."""
     result = blank(settings)
     configurations = engines.find(list(settings.engines))
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         known = [*cases, more(model)] if more else cases
         chosen = settings.chosen(known)
         if not chosen:

@@ -23,8 +23,7 @@ _SAMPLES = 10
 def run(settings: Settings) -> dict[str, Any]:
     """One fresh process for each engine."""
     result = blank(settings)
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         for probe in candidates(settings, model, result):
             settings.say(f"{model.name}: {probe.name}, {settings.batches} batches")

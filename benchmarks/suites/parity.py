@@ -25,8 +25,7 @@ _BATCH = 8  # texts a batch for engines that pad: neighbours of other lengths, a
 def run(settings: Settings) -> dict[str, Any]:
     """Nothing is timed."""
     result = blank(settings)
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         reference, chosen = parity.Reference(model, settings.threads), _texts(model, settings)
         settings.say(f"{model.name}: {len(chosen)} texts, vectors to compare with")
         reference.load(Batch(chosen))

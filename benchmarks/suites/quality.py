@@ -31,8 +31,7 @@ def run(settings: Settings) -> dict[str, Any]:
         result["failures"].append("quality needs labelled texts: give their folder with --texts DIR")
         return result
     tasks = find_tasks(settings.texts, names=settings.cases or TASKS)
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         reference = Reference(model, settings.threads)
         settings.say(f"{model.name}: vectors to compare with")
         baseline = _measures(tasks, _embed(reference, model, 1))

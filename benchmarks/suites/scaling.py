@@ -26,8 +26,7 @@ def run(settings: Settings) -> dict[str, Any]:
     """Lengths and counts with all threads, then two cases with 1, 2, 4 ... threads."""
     result = blank(settings)
     configurations = engines.find(list(settings.engines or ENGINES))
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         for title, every in (("length", LENGTHS), ("texts", COUNTS)):
             cases = settings.chosen(every)

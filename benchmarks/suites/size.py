@@ -17,8 +17,7 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     modules = dict(engines.modules())
     weights: dict[str, dict[str, int]] = {}
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         for configuration in engines.find(list(settings.engines)):
             module = modules[configuration.engine]

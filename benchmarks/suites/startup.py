@@ -18,8 +18,7 @@ def run(settings: Settings) -> dict[str, Any]:
     """Interleaved rounds of fresh processes."""
     result = blank(settings)
     watch = Watch()
-    for name in settings.models:
-        model = models.find(name)
+    for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         settings.say(f"{model.name}: opening every engine once")
         probes = list(candidates(settings, model, result))
