@@ -45,7 +45,9 @@ class Reference:
         if not kept.exists():
             worker = self._open()
             worker.load(Batch(self._texts))
-            np.savez(kept, vectors=worker.vectors(1), name=self.name)
+            part = kept.with_suffix(".part.npz")  # a run that is ended leaves no half of a file to the next
+            np.savez(part, vectors=worker.vectors(1), name=self.name)
+            part.replace(kept)
         with np.load(kept) as found:
             self.name = str(found["name"])
             return np.asarray(found["vectors"], np.float32)
