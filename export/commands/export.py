@@ -72,11 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     from strizh.export.quantize.quantizer import Quantizing
     from strizh.export.vocabulary.report import summary
 
-    variants, keep = (
-        [name.strip() for name in listed.split(",")] if listed is not None else None
-        for listed in (arguments.variants, arguments.keep_languages)
-    )
-    steps = 2 + 2 * len(variants or default_variants())
+    variants, keep = _names(arguments.variants), _names(arguments.keep_languages)
+    steps = 2 + bool(keep) + 2 * len(variants or default_variants())
     with tqdm(
         total=steps, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {elapsed}"
     ) as bar:
@@ -88,10 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
         manifest = export_model(
             arguments.source,
             arguments.output,
-            variants=variants,
+            variants=variants or None,
             rope_scaling=arguments.rope_scaling,
             task=arguments.task,
-            keep_languages=keep or (),
+            keep_languages=keep,
             ntk_length=arguments.ntk_length,
             pooling=arguments.pooling,
             normalize=arguments.normalize,
@@ -120,3 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in manifest.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
+
+
+def _names(listed: str | None) -> list[str]:
+    """What stands between the commas of an option, if it was given."""
+    return [] if listed is None else [name.strip() for name in listed.split(",")]
