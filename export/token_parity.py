@@ -57,10 +57,7 @@ class TokenHeads:
         def each(name: str, there: bool) -> list[Any]:
             if not there:
                 return [np.zeros((length, 0)) for length in rows.lengths]
-            found = emulated(graph, name, rows)
-            if found.ndim == 3:  # padded
-                return [text[:length] for text, length in zip(found, rows.lengths, strict=True)]
-            return np.split(found, rows.cu_seqlens[1:-1])
+            return np.split(emulated(graph, name, rows), rows.cu_seqlens[1:-1])
 
         late = any(vectors.size for vectors in like.vectors)
         return cls.of_rows(rows, each("sparse_weights", any(like.weights)), each("colbert_vectors", late))

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from strizh.export.emulation import operators, standard
 from strizh.runtime.batching import PackedBatch
+from strizh.runtime.errors import ParityError
 from strizh.runtime.packing import packed_inputs
 
 
@@ -35,12 +36,17 @@ class Emulation:
         types = {"token_type_ids": batch.types_or_zeros()} if "token_type_ids" in self._evaluator.input_names else {}
         if "attention_mask" not in self._evaluator.input_names:
             return packed_inputs(batch) | types
-        real = np.arange(batch.lengths.max()) < batch.lengths[:, None]
+        real = _real(batch)
         feed: dict[str, NDArray[Any]] = {"attention_mask": real.astype(np.int64)}
         for name, tokens in ({"input_ids": batch.input_ids} | types).items():
             feed[name] = np.zeros(real.shape, np.int64)
             feed[name][real] = tokens
         return feed
+
+
+def _real(batch: PackedBatch) -> NDArray[np.bool_]:
+    """Where a padded batch has tokens, [texts, longest]."""
+    return np.asarray(np.arange(batch.lengths.max()) < batch.lengths[:, None])
 
 
 def _named(model: onnx.ModelProto | Path) -> onnx.ModelProto:
@@ -56,5 +62,13 @@ def _named(model: onnx.ModelProto | Path) -> onnx.ModelProto:
 
 
 def emulated(path: Path, output: str, batch: PackedBatch) -> NDArray[np.float32]:
-    """One output of a graph file, float32 [texts, columns]."""
-    return Emulation(path).run(batch)[output]
+    """One output of a graph file, float32 [texts, columns] or [total_tokens, columns]; `ParityError` if it is not finite."""
+    found = Emulation(path).run(batch)[output]
+    if found.ndim == 3:  # padded
+        found = found[_real(batch)]
+    if not np.isfinite(found).all():
+        raise ParityError(
+            f"{path.name}, run in NumPy, gave numbers that are not finite as {output}, which no --force keeps. "
+            "Export without that variant."
+        )
+    return found
