@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from strizh.export.passes.rewriter import Rewriter
-from strizh.export.quantize.rounding import columns
 from strizh.export.quantize.site import ZERO, Site, Static
 
 _LEAST_SCALE = 1e-30  # a row of zeros gives zeros
@@ -29,10 +28,8 @@ def inputs_of_products(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def quantize_products(
-    model: onnx.ModelProto, sites: Sequence[Site], weight_max: int, *, switches: bool = False
-) -> None:
-    """Replace the products of `sites` in place; a weight becomes int8 within ±`weight_max`.
+def quantize_products(model: onnx.ModelProto, sites: Sequence[Site], *, switches: bool = False) -> None:
+    """Replace the products of `sites` in place; each brings its weights as int8 codes.
 
     With `switches` the float products stay beside them, and a boolean input with the site's name says which is used.
     """
@@ -48,7 +45,7 @@ def quantize_products(
         if x not in quantized:
             quantized[x] = _activations(rewriter, site, x, name)
         activations, row_scale = quantized[x]
-        weight = _weight(rewriter, site, node.input[1], weight_max)
+        weight = _weight(rewriter, site, node.input[1])
         result = f"{name}/int8" if switches else name
         if row_scale is None:
             rewriter.add("MatMul", [activations, weight], result)
@@ -90,13 +87,9 @@ def _rounded(rewriter: Rewriter, x: str, at: str, scale: float) -> str:
     return rewriter.add("DequantizeLinear", [codes, *sides], f"{at}/rounded")
 
 
-def _weight(rewriter: Rewriter, site: Site, name: str, weight_max: int) -> str:
+def _weight(rewriter: Rewriter, site: Site, name: str) -> str:
     """The weight [in, out] as int8 codes with a scale for each column."""
-    if name in site.rounded:
-        codes, scale = site.rounded[name]
-    else:
-        smoothing = np.float32(1) if site.smoothing is None else site.smoothing[:, None]
-        codes, scale = columns(rewriter.array(name) * smoothing, weight_max)
+    codes, scale = site.rounded[name]
     sides = [rewriter.store(f"{name}.codes", codes), rewriter.store(f"{name}.scale", scale)]
     sides.append(rewriter.store(f"quantize/zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
     return rewriter.add("DequantizeLinear", sides, f"{name}/rounded", axis=1)

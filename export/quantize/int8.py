@@ -95,7 +95,7 @@ class Calibration:
             matching = dict(zip(names, codes, strict=True))
             sites.append(Site(name, names, size, found.activations, found.smoothing, matching))
             alphas[name] = found.alpha
-        quantize_products(model, sites, int8.weight_max, switches=True)
+        quantize_products(model, sites, switches=True)
         with opened(model, self._folder) as run:
 
             def measure(on: Sequence[Site], texts: Sequence[int] | None = None) -> Cosines:

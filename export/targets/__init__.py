@@ -54,7 +54,7 @@ def build(
     if int8_table:
         quantize_table(model)
     if quantized:
-        quantize_products(model, quantized.sites, quantized.int8.weight_max)
+        quantize_products(model, quantized.sites)
     if recipe.precision == "fp16":
         to_half(model)
     return model
