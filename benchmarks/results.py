@@ -39,12 +39,22 @@ def read(path: Path) -> dict[str, Any]:
     return result
 
 
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def check_fits(path: Path, suite: str, machine: dict[str, Any], threads: int) -> None:
+    """Raises `ValueError` where a result of this suite, measured here, could not be written: asked before measuring."""
+    if path.exists():
+        _check_fits(read(path), {"suite": suite, "machine": machine, "threads": threads})
+
+
+def _check_fits(old: dict[str, Any], new: dict[str, Any]) -> None:
     for name in _CONDITIONS:
         if old["machine"][name] != new["machine"][name]:
             raise ValueError(f"the result there has {name} {old['machine'][name]}: write this machine's elsewhere")
     if (old["suite"], old.get("threads")) != (new["suite"], new.get("threads")):
         raise ValueError("the result there is of another suite or number of threads: write this one elsewhere")
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    _check_fits(old, new)
     measured = _measured(old["rows"], new["rows"])
     new = new | {"rows": [row for row in new["rows"] if _unit(row) in measured]}
     merged = new | {"rows": [row for row in old["rows"] if _unit(row) not in measured] + new["rows"]}

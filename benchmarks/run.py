@@ -14,7 +14,7 @@ if not __package__:  # run as a script, not imported
 
     del sys.path[0]
 
-from benchmarks import results, suites
+from benchmarks import machine, results, suites
 from benchmarks.engines import UnknownName
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings
@@ -27,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     suite = suites.load(args.suite)
+    try:
+        settled = results.read(args.settled)["rows"] if args.settled else ()
+        if args.json:
+            results.check_fits(args.json, args.suite, machine.describe(), args.threads)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     settings = Settings(
         models=tuple(args.models.split(",")) if args.models else suite.MODELS,
         engines=tuple(args.engines.split(",")) if args.engines else (),
@@ -38,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             deadline=time.perf_counter() + args.limit,
             allow_noise=args.allow_noise,
         ),
-        settled=results.read(args.settled)["rows"] if args.settled else (),
+        settled=settled,
         texts=args.texts,
         batches=args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import results, run, suites
+from benchmarks import machine, results, run, suites
 from strizh.export import recipes
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "data" / "rope-e5-tiny-ru"
@@ -58,6 +58,24 @@ def test_a_row_outside_its_promise_prints_fail_and_the_command_exits_with_1(
     monkeypatch.setattr(recipes, "find_recipe", lambda name: recipes.Recipe(**kept, promise=broken))
     assert run.main([*QUICK, "--engines", "strizh portable-fp32"]) == 1
     assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--json", "--settled"])
+def test_a_file_that_is_no_result_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "old.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        run.main(["latency", "--models", "no such", option, str(tmp_path / "old.json")])
+    assert "is no result of format" in capsys.readouterr().err
+
+
+def test_a_result_of_another_suite_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "startup.json"
+    results.write({"suite": "startup", "threads": 1, "machine": machine.describe(), "rows": []}, path)
+    with pytest.raises(SystemExit):
+        run.main(["latency", "--models", "no such", "--threads", "1", "--json", str(path)])
+    assert "of another suite" in capsys.readouterr().err
 
 
 def test_every_suite_says_what_it_is() -> None:
