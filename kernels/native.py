@@ -56,8 +56,7 @@ class _Embeddings(c.Structure):
             "precision", "hidden_size", "vocab_size", "position_rows", "positions", "position_offset", "pad_token_id",
             "max_length",
         )),
-        ("word", c.c_void_p),
-        ("position", c.c_void_p),
+        *((name, c.c_void_p) for name in ("word", "position", "word_scale")),
     )  # fmt: skip
 
 
@@ -115,8 +114,9 @@ def _aligned(x: NDArray[Any]) -> NDArray[Any]:
 def embeddings(
     input_ids: ArrayLike, cu_seqlens: ArrayLike, word: NDArray[Any], position: NDArray[Any] | None = None, *,
     precision: str = "fp32", by_id: bool = False, offset: int = 0, pad: int = 0, max_length: int = 0,
+    word_scale: NDArray[np.float32] | None = None,
 ) -> Floats:  # fmt: skip
-    """Float32 [tokens, hidden]; tables float32, or uint16 bits of bf16."""
+    """Float32 [tokens, hidden]; tables float32, or uint16 bits of bf16. With `word_scale` [vocab] the words are int8."""
     ids, (bounds, batch) = np.ascontiguousarray(input_ids, np.int32), _offsets(cu_seqlens)
     kind = 0 if position is None else 2 if by_id else 1
     rows = 0 if position is None else len(position)
@@ -131,6 +131,7 @@ def embeddings(
         max_length,
         _address(word),
         _address(position),
+        _address(word_scale),
     )
     out = np.empty((len(ids), word.shape[1]), np.float32)
     arguments = (_address(ids), c.c_int64(len(ids)), _address(bounds), batch, _address(out))

@@ -34,11 +34,11 @@ def build(
 
     Raises `UnsupportedModel` for a spec that the target cannot express.
     """
-    if int8_table and recipe.target not in ("portable", "ort"):
+    if int8_table and recipe.target not in ("portable", "ort", "cpu"):
         raise UsageError(f"{recipe.name} has no int8 embeddings; export it without --embeddings int8.")
     if recipe.target == "cpu":
         if quantized is None:
-            return cpu.build(spec, weights, head, precision=recipe.precision)
+            return cpu.build(spec, weights, head, precision=recipe.precision, int8_table=int8_table)
         return cpu.build(
             spec,
             quantized.weights(weights),
@@ -46,6 +46,7 @@ def build(
             precision=recipe.precision,
             keep_bf16=quantized.kept,
             smoothing=quantized.smoothing,
+            int8_table=int8_table,
         )
     if recipe.target in ("cuda", "tensorrt"):
         target = cuda if recipe.target == "cuda" else tensorrt

@@ -16,6 +16,7 @@ from strizh.export.graph import FLOAT, INT32, Graph
 from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.token_heads import token_heads
+from strizh.export.quantize.rounding import rows
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
@@ -29,13 +30,14 @@ _TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
 
 def build(
     spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "bf16",
-    keep_bf16: Collection[str] = (), smoothing: Mapping[str, Array] = MappingProxyType({}),
+    keep_bf16: Collection[str] = (), smoothing: Mapping[str, Array] = MappingProxyType({}), int8_table: bool = False,
 ) -> onnx.ModelProto:  # fmt: skip
     """The packed graph in `precision` "fp32", "bf16" or "int8": `input_ids` int32 [total_tokens] and `cu_seqlens` int32
     [batch + 1] to `token_embeddings` [total_tokens, hidden] and `sentence_embedding` [batch, dim], or `logits`.
 
     Residual stream, norms, softmax, pooling and heads are float32 in every precision. In "int8" the four products of
-    every layer are int8, but for those named in `keep_bf16` (of `products`); attention and tables are bfloat16.
+    every layer are int8, but for those named in `keep_bf16` (of `products`); attention and tables are bfloat16. With
+    `int8_table` the rows of the word table are int8, each with its own float32 scale, in any precision.
 
     `smoothing` has, for any of the `products`, a vector [in] of positive numbers: the product's input is divided by it
     before it becomes 8-bit rows, and the columns of its weight [out, in] are multiplied by it, which changes the product
@@ -46,7 +48,7 @@ def build(
     check(spec)
     _check_names(spec, [*keep_bf16, *smoothing])
     g = _Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
-    hidden = _embeddings(g, spec, takes_token_types(spec, head))
+    hidden = _embeddings(g, spec, takes_token_types(spec, head), int8_table)
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
             hidden = _layer(g, spec, layer, f"layers.{index}", hidden)
@@ -119,6 +121,11 @@ class _Packer(Graph):
             self.packed(slot, rows if self.precision == "fp32" else layout.to_bf16(rows))
         return slot
 
+    def int8_table(self, slot: str) -> tuple[str, str]:
+        """An embedding table in int8, and the scales of its rows."""
+        codes, scale = rows(self.weights[slot])
+        return self.packed(f"{slot}.codes", codes), self.packed(f"{slot}.scale", scale)
+
     def optional(self, slot: str) -> Array | None:
         return self.weights.get(slot)
 
@@ -156,17 +163,17 @@ def check(spec: EncoderSpec) -> None:
         )
 
 
-def _embeddings(g: _Packer, spec: EncoderSpec, token_types: bool) -> str:
+def _embeddings(g: _Packer, spec: EncoderSpec, token_types: bool, int8: bool) -> str:
     absolute = spec.positions in _TABLES
-    tables = [g.table("embeddings.word"), *([g.table("embeddings.position")] if absolute else [])]
-    rows = g.operator(
-        "Embeddings", "input_ids", "cu_seqlens", *tables,
+    word, scale = g.int8_table("embeddings.word") if int8 else (g.table("embeddings.word"), "")
+    x = g.operator(
+        "Embeddings", "input_ids", "cu_seqlens", word, g.table("embeddings.position") if absolute else "", scale,
         positions=str(spec.positions) if absolute else "none", position_offset=spec.position_offset,
         pad_token_id=spec.pad_token_id, max_length=0,
     )  # fmt: skip
     if token_types:
-        rows = add_token_types(g, rows)
-    return _norm(g, spec, "embeddings.norm", rows) if spec.embedding_norm else rows
+        x = add_token_types(g, x)
+    return _norm(g, spec, "embeddings.norm", x) if spec.embedding_norm else x
 
 
 def _norm(g: _Packer, spec: EncoderSpec, slot: str, x: str) -> str:

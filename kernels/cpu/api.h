@@ -24,12 +24,13 @@ typedef struct {
 } StrizhLinear;
 
 typedef struct {
-  int32_t precision;  // of word and position: 0 float32, 1 bfloat16
+  int32_t precision;  // of position, and of word where it has no scales: 0 float32, 1 bfloat16
   int32_t hidden_size, vocab_size, position_rows;
   int32_t positions;  // 0 none, 1 absolute, 2 absolute_by_id
   int32_t position_offset, pad_token_id;
   int32_t max_length;  // tokens of one text; 0 is no limit
   const void *word, *position;
+  const float* word_scale;  // of a word table of 8-bit integers, for each of its rows; or null
 } StrizhEmbeddings;
 
 typedef struct {

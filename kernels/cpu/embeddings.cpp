@@ -49,7 +49,7 @@ void embeddings(const StrizhEmbeddings& e, const int32_t* ids, const Batch& batc
   const Kernels& isa = kernels();
   run_team(threads(), [&](const Member& me) {
     const size_t first = share(batch.tokens, me.index, me.count), last = share(batch.tokens, me.index + 1, me.count);
-    isa.gather({static_cast<Precision>(e.precision), e.word, e.positions ? e.position : nullptr, ids + first,
+    isa.gather({static_cast<Precision>(e.precision), e.word, e.positions ? e.position : nullptr, e.word_scale, ids + first,
                 rows.data() + (rows.empty() ? 0 : first), last - first, size, out + first * size});
   });
 }

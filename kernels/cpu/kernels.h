@@ -121,6 +121,7 @@ struct AttendCall {
 struct GatherCall {
   Precision precision;
   const void *word, *position;  // tables; position may be null
+  const float* word_scale;      // of the rows of a word table of 8-bit integers, or null
   const int32_t *ids, *position_rows;
   size_t rows, size;
   float* out;

@@ -61,9 +61,12 @@ const float* vector_at(const Making& node, size_t input, const char* name, size_
 }  // namespace
 
 Embeddings::Embeddings(const Making& node) {
-  const Tensor word = node.constant(2, "word", kTable), position = node.constant(3, "position", kTable);
+  const Tensor word = node.constant(2, "word", kPacked), position = node.constant(3, "position", kTable);
   if (word.shape.size() != 2) throw Error("word is not a table [vocab_size, hidden_size] among the graph's initializers");
-  spec_.precision = precision_of(word);
+  const bool int8 = word.element == kInt8;
+  spec_.precision = precision_of(int8 && position.data ? position : word);
+  spec_.word_scale = vector_at(node, 4, "word_scale", static_cast<size_t>(word.shape[0]));
+  if (int8 != (spec_.word_scale != nullptr)) throw Error("word_scale goes with a word table of 8-bit integers, and with no other");
   spec_.vocab_size = static_cast<int32_t>(word.shape[0]);
   spec_.hidden_size = static_cast<int32_t>(word.shape[1]);
   spec_.word = word.data;
@@ -72,7 +75,7 @@ Embeddings::Embeddings(const Making& node) {
   spec_.pad_token_id = node.integer("pad_token_id");
   spec_.max_length = node.integer("max_length");
   if (spec_.positions == 0) return;
-  if (position.shape.size() != 2 || position.shape[1] != word.shape[1] || position.element != word.element)
+  if (position.shape.size() != 2 || position.shape[1] != word.shape[1] || (!int8 && position.element != word.element))
     throw Error("position is not a table of the word table's type and width among the graph's initializers");
   spec_.position_rows = static_cast<int32_t>(position.shape[0]);
   spec_.position = position.data;

@@ -12,7 +12,7 @@ namespace strizh::ort {
 class Embeddings {
  public:
   static constexpr const char* name = "Embeddings";
-  static constexpr int inputs[] = {kInt32, kInt32, kUndefined, kUndefined};  // input_ids, cu_seqlens, word, position
+  static constexpr int inputs[] = {kInt32, kInt32, kUndefined, kUndefined, kFloat};  // input_ids, cu_seqlens, word, position, word_scale
   static constexpr size_t required = 3;
   explicit Embeddings(const Making&);
   void run(const Running&) const;

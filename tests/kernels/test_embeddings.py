@@ -21,6 +21,21 @@ def test_rows_of_the_table_exactly(isa: str, hidden: int, rng: Random) -> None:
     np.testing.assert_array_equal(native.embeddings(ids, [0, 33], bits, precision="bf16"), widened(bits)[ids])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_rows_of_an_int8_table_with_a_scale_each(isa: str, precision: str, rng: Random) -> None:
+    word = rng.integers(-127, 128, (50, 33)).astype(np.int8)
+    word[7], scale = 0, rng.uniform(1e-3, 1e3, 50).astype(np.float32)
+    position, ids = rng.normal(size=(40, 33)).astype(np.float32), rng.integers(0, 50, 33)
+    stored = position if precision == "fp32" else layout.to_bf16(position)
+    exact = position if precision == "fp32" else widened(stored)
+    plain = native.embeddings(ids, [0, 33], word, precision=precision, word_scale=scale)
+    np.testing.assert_array_equal(plain, word[ids] * scale[ids, None])
+    summed = native.embeddings(ids, [0, 33], word, stored, precision=precision, word_scale=scale)
+    expected = word[ids].astype(np.float64) * scale[ids, None] + exact[:33]
+    # Two roundings of float32, or one where the processor fuses product and sum.
+    np.testing.assert_allclose(summed, expected, rtol=0, atol=2 * 2**-24 * (127 * 1e3 + 5))
+
+
 def test_positions_by_count_and_by_id(isa: str, rng: Random) -> None:
     word, position = rng.normal(size=(9, 32)).astype(np.float32), rng.normal(size=(12, 32)).astype(np.float32)
     ids, cu_seqlens = [0, 5, 1, 7, 0, 1, 1, 8], [0, 4, 4, 8]

@@ -11,6 +11,7 @@ import strizh
 from strizh.export import export_model
 from strizh.export.quantize.quantizer import Quantizing
 from strizh.export.recipes import PORTABLE_INT8, Promise, promise_of
+from strizh.kernels import library_path
 from strizh.runtime.bundle import read_manifest
 from strizh.runtime.errors import CheckpointError, ParityError, UsageError
 
@@ -29,8 +30,10 @@ def test_the_manifest_tells_how_each_variant_was_made(make_checkpoint, tmp_path:
         np.testing.assert_allclose(encoder.encode("night"), together[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", ["portable-fp32", "ort-fp32", "portable-fp16"])
-def test_int8_embeddings_for_any_padded_variant(variant: str, make_checkpoint, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "variant", ["portable-fp32", "ort-fp32", "portable-fp16", *(["cpu-fp32", "cpu-bf16", "cpu-int8"] if library_path() else [])]
+)
+def test_int8_embeddings_for_any_variant_on_a_cpu(variant: str, make_checkpoint, tmp_path: Path) -> None:
     folder, wishes = make_checkpoint(), Quantizing(embeddings="int8")
     manifest = export_model(folder, tmp_path / "bundle", variants=[variant], quantizing=wishes)
     # A row is rounded to 127 steps of its largest value: within the promise, which the manifest shows lowered.
@@ -39,12 +42,13 @@ def test_int8_embeddings_for_any_padded_variant(variant: str, make_checkpoint, t
     assert promise.cosine_min <= 0.9995
     graph = onnx.load(tmp_path / "bundle" / manifest.variants[variant].file).graph
     tables = [tensor for tensor in graph.initializer if tensor.name.startswith("embeddings.word")]
-    assert [tensor.data_type for tensor in tables if tensor.dims[1] > 1] == [onnx.TensorProto.INT8]
+    assert [tensor.data_type for tensor in tables if len(tensor.dims) > 1 < tensor.dims[1]] == [onnx.TensorProto.INT8]
 
 
 def test_int8_embeddings_are_refused_where_they_are_not_built(make_checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cpu-bf16 has no int8 embeddings; export it without"):
-        export_model(make_checkpoint(), tmp_path / "b", variants=["cpu-bf16"], quantizing=Quantizing(embeddings="int8"))
+    wishes = Quantizing(embeddings="int8")
+    with pytest.raises(UsageError, match="cuda-fp16 has no int8 embeddings; export it without"):
+        export_model(make_checkpoint(), tmp_path / "b", variants=["cuda-fp16"], quantizing=wishes)
 
 
 def test_the_recipe_by_name(make_checkpoint, tmp_path: Path) -> None:

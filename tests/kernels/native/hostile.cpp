@@ -38,7 +38,7 @@ void check_offsets(Random& random) {
 void check_ids(Random& random) {
   const int32_t offsets[] = {0, 2, 5};
   Floats table(40 * 8), out(5 * 8);
-  StrizhEmbeddings e{0, 8, 40, 40, random.between(0, 2), 0, 1, 0, table.data(), table.data()};
+  StrizhEmbeddings e{0, 8, 40, 40, random.between(0, 2), 0, 1, 0, table.data(), table.data(), nullptr};
   int32_t ids[5] = {3, 3, 3, 3, 3};
   const auto run = [&] { return error_of(strizh_embeddings, &e, ids, int64_t{5}, offsets, int64_t{2}, out.data()); };
   require(run().empty(), "ids within the vocabulary were refused");

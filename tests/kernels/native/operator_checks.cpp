@@ -69,7 +69,9 @@ void check_embeddings(Random& random, const std::vector<std::string>& isas) {
     for (uint16_t& bits : *table) bits = static_cast<uint16_t>(random.between(0x3000, 0x5000) | random.between(0, 1) << 15);
   std::vector<int32_t> ids(static_cast<size_t>(batch.tokens()));
   for (int32_t& id : ids) id = random.between(0, vocabulary - 1);
-  const StrizhEmbeddings e{random.between(0, 1), hidden, vocabulary, 100, kind, kind == 1 ? random.between(0, 30) : 0, 1, 0, word.data(), position.data()};
+  const std::vector<float> scale(static_cast<size_t>(vocabulary), 0.0625f);  // a power of two: exact, fused with the sum or not
+  const StrizhEmbeddings e{random.between(0, 1), hidden, vocabulary, 100, kind, kind == 1 ? random.between(0, 30) : 0, 1, 0,
+                           word.data(), position.data(), random.between(0, 1) ? scale.data() : nullptr};
   compare(isas, "embeddings", ids.size() * static_cast<size_t>(hidden), 0, [&](float* to) {
     succeed(strizh_embeddings, &e, ids.data(), batch.tokens(), batch.cu_seqlens.data(), batch.texts(), to);
   });
