@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 import strizh
 from strizh.export.baseline import Vectors
-from strizh.export.languages import in_known_languages
+from strizh.export.known_languages import in_known_languages
 from strizh.export.parity import Figures, compare, parity_texts
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Manifest

@@ -125,7 +125,7 @@ def test_a_cross_encoder(publish: Publish, tmp_path: Path) -> None:
 
 def test_a_checkpoint_with_spm_model_alone(publish: Publish, tmp_path: Path) -> None:
     """As microsoft publishes mdeberta-v3-base: transformers makes tokenizer.json of its Unigram model."""
-    sentencepiece = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed, and the test trains a model with it")
+    sentencepiece = pytest.importorskip("sentencepiece", reason="sentencepiece, which trains the model, is not installed")
     folder = publish(model_of(), "unigram")
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         (folder / name).unlink(missing_ok=True)
