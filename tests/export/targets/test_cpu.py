@@ -224,11 +224,16 @@ def test_wrong_smoothing_is_one_sentence(how: dict[str, Any], sentence: str) -> 
         cpu.build(BERT, weights_of(BERT), precision="int8", **how)
 
 
-def test_int8_rows_are_no_embedding_table() -> None:
+def test_int8_rows_want_a_scale_each() -> None:
     model = cpu.build(BERT, weights_of(BERT), precision="int8")
     (word,) = (tensor for tensor in model.graph.initializer if tensor.name == "embeddings.word")
     word.CopyFrom(onnx.numpy_helper.from_array(np.zeros((40, 24), np.int8), "embeddings.word"))
-    with pytest.raises(Exception, match="word has element type 3; expected float32 or bfloat16"):
+    with pytest.raises(Exception, match="word_scale goes with a word table of 8-bit integers"):
+        open_session(model)
+    model = cpu.build(BERT, weights_of(BERT), precision="int8", int8_table=True)
+    (scale,) = (tensor for tensor in model.graph.initializer if tensor.name == "embeddings.word.scale")
+    scale.CopyFrom(onnx.numpy_helper.from_array(np.ones(39, np.float32), scale.name))
+    with pytest.raises(Exception, match="word_scale"):
         open_session(model)
 
 
