@@ -15,6 +15,7 @@ from benchmarks.svg import (
     beside,
     document,
     frame,
+    leader,
     number,
     spread,
     text,
@@ -23,6 +24,7 @@ from benchmarks.svg import (
 
 _BAR = 24  # height of a bar with its gap
 _WIDE, _HIGH = 520, 380  # of a plot with two axes, without what stands around it; higher where the names need it
+_WIDER = 640  # of one with points, many of them close together
 _LEFT, _TOP = 62, 66
 
 
@@ -53,17 +55,20 @@ def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, flo
     """
     points = sorted(points, key=lambda point: (max(point[2], floor), -point[1]))
     xs, ys = [x for _, x, _, _ in points], [max(y, floor) for _, _, y, _ in points]
-    bottom, right = _TOP + _height(points), _LEFT + _WIDE + 26
-    across = Axis(min(xs) * 0.85, max(xs) * 1.15, _LEFT, _LEFT + _WIDE)
-    upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.7, bottom, _TOP)
+    bottom, right = _TOP + _height(points), _LEFT + _WIDER + 26
+    across = Axis(min(xs) * 0.85, max(xs) * 1.15, _LEFT, _LEFT + _WIDER)
+    # Room above the floor, for the numbers of the many that lose nothing.
+    upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.3, bottom, _TOP)
     parts = frame(across, upward, titles)
     dots = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
+    places = beside(dots, _TOP, bottom)
     names = [f"{name}: {number(x)} times, {-y:+z.2f}" for name, x, y, _ in points]
+    parts += [leader(dot, place, FAINT) for dot, place in zip(dots, places, strict=True)]
     parts += [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{OURS[0] if ours else FAINT}" fill-opacity="0.85"/>'
         for (x, y), (*_, ours) in zip(dots, points, strict=True)
     ]
-    for index, ((x, y), name, (*_, ours)) in enumerate(zip(beside(dots), names, points, strict=True), 1):
+    for index, ((x, y), name, (*_, ours)) in enumerate(zip(places, names, points, strict=True), 1):
         colour, height = OURS[0] if ours else INK, _TOP + SIZE + LINE * (index - 1)
         parts.append(text(x, y + 4, str(index), anchor="middle", colour=colour, bold=ours))
         parts.append(text(right + 18, height, str(index), anchor="end", colour=colour, bold=ours))

@@ -21,7 +21,8 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import environments, machine, models, tables
-from benchmarks.engines import Batch, Configuration, UnknownName
+from benchmarks.engines import Batch, Configuration
+from benchmarks.errors import UnknownName
 from benchmarks.rounds import Entry, Method, measure
 from benchmarks.summary import speedups
 from benchmarks.workers import EngineError, Worker
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         commits = {_short(commit): commit for commit in (args.base, args.head)}
         chosen = models.find_all(args.models.split(","))
-    except (UnknownName, FileNotFoundError) as error:
+    except UnknownName as error:
         parser.error(str(error))
     if len(commits) < 2:
         parser.error(f"{args.base} and {args.head} are the same commit: nothing to compare")

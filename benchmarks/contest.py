@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choice import Choice
-from benchmarks.contenders import open_all
+from benchmarks.contenders import missing, open_all
 from benchmarks.engines import Batch, Configuration
+from benchmarks.errors import UnknownName
 from benchmarks.models import Model
 from benchmarks.parity import Reference, Vectors
 from benchmarks.rounds import Say, measure
@@ -40,11 +41,19 @@ def hold(
     Versions and what is absent go into `result`, the rest is given back.
     """
     contest = Contest()
+    for case in cases:
+        if max(case.lengths, default=0) > model.longest:
+            result["absent"].append(missing(model, case.name, f"longer than the model's {model.longest} tokens"))
     cases = [case for case in cases if max(case.lengths, default=0) <= model.longest]
+    if not cases:
+        return contest
+    if not any(case.strings or "ids" in one.takes for case in cases for one in configurations):
+        labels = " and ".join(dict.fromkeys(one.label for one in configurations))
+        raise UnknownName(f"{labels}: texts only; the cases are of token ids, ask for other engines or cases")
     ids = {case.name: _ids(model, case) for case in cases}
     batches = {case.name: Batch([], list(case.strings)) if case.strings else Batch(ids[case.name]) for case in cases}
     expected = _expected(model, ids, settings.threads, contest, settings.say)
-    choice = Choice([row for row in settings.settled if row["model"] == model.name])
+    choice = Choice([row for row in settings.settled if _stands(row, model, settings.threads)])
     wanted = [one for one in configurations if choice.wants(one, cases)]
     try:
         for contender in open_all(model, wanted, settings.threads, result, settings.say):
@@ -79,6 +88,11 @@ def _expected(
         reference.close()
     contest.reference = reference.name
     return expected
+
+
+def _stands(row: Row, model: Model, threads: int) -> bool:
+    """Whether a settled choice was made for this model and, in a suite that varies them, this number of threads."""
+    return (row["model"], row.get("threads", threads)) == (model.name, threads)
 
 
 def _ids(model: Model, case: Case) -> list[NDArray[np.int32]]:

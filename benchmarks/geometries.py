@@ -42,6 +42,12 @@ def write_checkpoint(folder: Path, geometry: Geometry) -> None:
     write_json(folder / "config.json", _config(geometry))
 
 
+def is_written(folder: Path, geometry: Geometry) -> bool:
+    """Whether the folder holds this geometry's checkpoint, and not that of an earlier shape of its name."""
+    config = folder / "config.json"  # written last
+    return config.is_file() and json.loads(config.read_text(encoding="utf-8")) == _config(geometry)
+
+
 def _config(geometry: Geometry) -> dict[str, Any]:
     return {
         "architectures": ["RoPEBertModel"],

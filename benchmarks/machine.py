@@ -52,12 +52,6 @@ def header(machine: dict[str, Any]) -> list[str]:
     ]
 
 
-def joules() -> float | None:
-    """Energy counter of all processor packages, where the system has one and lets us read it."""
-    readings = [_read(str(path)) for path in Path("/sys/class/powercap").glob("intel-rapl:[0-9]/energy_uj")]
-    return sum(int(reading) for reading in readings if reading) / 1e6 if any(readings) else None
-
-
 def _cpu_info() -> dict[str, str]:
     """The first processor of /proc/cpuinfo."""
     first, _, _ = (_read("/proc/cpuinfo") or "").partition("\n\n")

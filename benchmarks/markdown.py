@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks import goals, machine
 from benchmarks.suites import load
 from benchmarks.summary import Row, figures
-from benchmarks.tables import cosine, number
+from benchmarks.tables import beside_bounds, cosine, number
 
 
 def throughput(result: dict[str, Any], source: str) -> str:
@@ -61,6 +61,7 @@ def _cell(row: Row | None) -> str:
 
 def _goal(one: dict[str, Any]) -> str:
     bounds = ["-" if one[name] is None else f"{one['sense']} {one[name]:g}" for name in ("required", "aim")]
-    ratio = f"{one['ratio']:.2f} ({one['low']:.2f}..{one['high']:.2f}) | {one['best']:.2f}"
+    middle = beside_bounds(one["ratio"], one["required"], one["aim"])
+    ratio = f"{middle} ({one['low']:.2f}..{one['high']:.2f}) | {one['best']:.2f}"
     verdict = f"**{one['verdict']}**" if one["verdict"] == "short" else one["verdict"]
     return f"| {one['model']}, {one['case']}: {one['ours']} | {one['theirs']} | {ratio} | {' | '.join(bounds)} | {verdict} |"

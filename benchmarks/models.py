@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import environments, files
-from benchmarks.geometries import GEOMETRIES, write_checkpoint
+from benchmarks.errors import UnknownName
+from benchmarks.geometries import GEOMETRIES, is_written, write_checkpoint
 from benchmarks.workers import Worker
 from benchmarks.workloads import Case, passage_lengths
 
 _CALIBRATION_TEXTS = 128
+_DECISIVE = (".safetensors", ".bin", ".json", ".model", ".txt")  # of a checkpoint's files
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,23 @@ class Model:
 
 
 def find(name: str) -> Model:
-    """A geometry by name, or a checkpoint by its folder. Raises `FileNotFoundError`."""
+    """A geometry by name, or a checkpoint by its folder. Raises `UnknownName`.
+
+    What is made of a checkpoint, and the vectors that others are compared with, lie in a folder that its content names:
+    another checkpoint at the same path begins with nothing.
+    """
     home = environments.HOME / "models"
     if name in GEOMETRIES:
         folder = home / name
         checkpoint = folder / "checkpoint"
-        if not (checkpoint / "config.json").exists():
+        if not is_written(checkpoint, GEOMETRIES[name]):
+            shutil.rmtree(folder, ignore_errors=True)
             write_checkpoint(checkpoint, GEOMETRIES[name])
         return _model(name, checkpoint, folder, real=False)
     checkpoint = Path(name).resolve()
     if not (checkpoint / "config.json").is_file():
-        raise FileNotFoundError(f"{name} is neither one of {', '.join(GEOMETRIES)} nor a folder with config.json")
-    short = hashlib.sha256(str(checkpoint).encode()).hexdigest()[:8]
-    return _model(checkpoint.name, checkpoint, home / f"{checkpoint.name}-{short}", real=True)
+        raise UnknownName(f"{name} is neither one of {', '.join(GEOMETRIES)} nor a folder with config.json")
+    return _model(checkpoint.name, checkpoint, home / f"{checkpoint.name}-{_content(checkpoint)}", real=True)
 
 
 def find_all(names: Sequence[str]) -> list[Model]:
@@ -89,6 +96,13 @@ def _model(name: str, checkpoint: Path, folder: Path, *, real: bool) -> Model:
     model = Model(name, checkpoint, folder, real, json.loads((checkpoint / "config.json").read_text(encoding="utf-8")))
     (folder / "calibration.json").write_text(json.dumps(_calibration(model)))
     return model
+
+
+def _content(checkpoint: Path) -> str:
+    """Names what the vectors come from: the weights, the tokenizer, and how the files say to run them."""
+    paths = sorted(path for path in checkpoint.rglob("*") if path.suffix in _DECISIVE and path.is_file())
+    names = " ".join(path.relative_to(checkpoint).as_posix() for path in paths)
+    return hashlib.sha256(f"{names} {files.hash_of(*paths)}".encode()).hexdigest()[:16]
 
 
 def _calibration(model: Model) -> list[list[int]]:

@@ -24,7 +24,8 @@ _REFERENCES = (
 class Reference:
     """PyTorch in float32 where it is installed, the float32 graph otherwise: each text alone, so without padding.
 
-    It is asked as a `Worker` is. What it has computed once for a model lies beside the model's files.
+    It is asked as a `Worker` is. What it has computed once lies beside the files made of the
+    model, in the folder that its weights name.
     """
 
     takes_ids = True

@@ -1,4 +1,4 @@
-"""Results as plots: the speed of every engine, how it grows with a text's length, and the quality given up for it."""
+"""Results as plots: the speed of every engine, how it grows with a text's length, the quality given up for it, and roofs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, median
@@ -28,6 +28,8 @@ def draw(results: Mapping[str, Result]) -> Plots:
         yield from latency(results["latency"])
     if "scaling" in results:
         yield from scaling(results["scaling"])
+    if "kernels" in results:
+        yield from roofs(results["kernels"])
 
 
 def trade(quality: Result, throughput: Result) -> Plots:
@@ -37,16 +39,16 @@ def trade(quality: Result, throughput: Result) -> Plots:
     over all scores.
     """
     for model, facts in quality["models"].items():
-        speeds = {
-            row["contender"]: figures(row)["median"]
-            for row in throughput["rows"]
-            if row["rounds"] and (row["model"], row["case"]) == (model, _TEXTS)
-        }
-        losses = {
-            row["contender"]: (_loss(row, facts["scores"]), row["ours"])
-            for row in quality["rows"]
-            if row["model"] == model and {row["contender"], _BASELINE} <= speeds.keys()
-        }
+        timed = [row for row in throughput["rows"] if row["rounds"] and (row["model"], row["case"]) == (model, _TEXTS)]
+        speeds = {row["contender"]: figures(row)["median"] for row in timed}
+        files = {row["contender"]: row["configuration"] for row in timed}
+        losses: dict[str, tuple[float, bool]] = {}
+        for row in quality["rows"]:
+            name = row["contender"]
+            # Of several files of an engine, the one that was the quickest; another one where its quality is not known.
+            settled = name in losses and files.get(name) != row["configuration"]
+            if row["model"] == model and {name, _BASELINE} <= speeds.keys() and not settled:
+                losses[name] = _loss(row, facts["scores"]), row["ours"]
         points = [(name, speeds[name] / speeds[_BASELINE], *found) for name, found in losses.items()]
         if points:
             across = f"times as fast as {_BASELINE}, from texts to vectors"
@@ -80,6 +82,22 @@ def scaling(result: Result) -> Plots:
         if series:
             title = f"{model}, cost of a token: {cpu(result)}"
             yield f"{model}-scaling", charts.lines((title, _LENGTH, "microseconds a token"), series)
+
+
+def roofs(result: Result) -> Plots:
+    """The layers of each model under their roofs: operations a second against operations for each byte that is moved."""
+    limits = result["ceiling"]
+    timed = [row for row in result["rows"] if row["seconds"] and row["flops"]]
+    for model in dict.fromkeys(row["model"].split()[0] for row in timed):
+        series = []
+        for precision in [name for name in limits if name != "memory"]:
+            own = [row for row in timed if row["model"] == f"{model} {precision}"]
+            points = sorted((row["flops"] / row["bytes"], row["flops"] / row["seconds"] / 1e9) for row in own)
+            roof = [(at, min(limits[precision], at * limits["memory"]) / 1e9) for at, _ in points]
+            series += [(f"{precision}, roof", roof, False), (f"strizh {precision}", points, True)] if points else []
+        if series:
+            title = f"{model}, its layers under the measured roofs: {cpu(result)}"
+            yield f"{model}-roof", charts.lines((title, "operations for each byte moved", "GOP/s"), series)
 
 
 def _series(rows: Sequence[Row], figure: Any) -> list[tuple[str, list[tuple[float, float]], bool]]:

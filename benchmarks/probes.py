@@ -1,7 +1,7 @@
 """Engines in fresh processes: what one of them costs from its start to its first vector, with what it imports taken off."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,6 @@ from benchmarks import engines
 from benchmarks.contenders import missing, note_versions
 from benchmarks.engines import Batch, Configuration
 from benchmarks.models import Model
-from benchmarks.suites import Settings
 from benchmarks.workers import EngineError, Worker
 from benchmarks.workloads import equal
 
@@ -65,16 +64,18 @@ def start(configuration: Configuration, model: Model, threads: int) -> tuple[Wor
     return worker, reading | {"bytes": ready["resident"] - floor["resident"]}, versions
 
 
-def candidates(settings: Settings, model: Model, result: dict[str, Any]) -> Iterator[Probe]:
+def candidates(
+    configurations: Iterable[Configuration], model: Model, threads: int, result: dict[str, Any]
+) -> Iterator[Probe]:
     """Configurations that open here, of several files of a label only the first; what is absent goes into the result."""
     seen = set()
-    for configuration in engines.of_ids(settings.engines):
+    for configuration in configurations:
         if configuration.label in seen:
             continue
         try:
             for file in configuration.files:
-                model.ensure(file, settings.threads)
-            worker, _, versions = start(configuration, model, settings.threads)  # and the page cache is warm
+                model.ensure(file, threads)
+            worker, _, versions = start(configuration, model, threads)  # and the page cache is warm
             worker.close()
             note_versions(result, versions)
         except EngineError as error:

@@ -20,6 +20,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import machine, markdown, plots, results, suites
+from benchmarks.errors import UnfitFile
 from benchmarks.suites import families
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
@@ -33,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("results", nargs="?", type=Path, default=machine.ROOT / "benchmarks" / "results")
     parser.add_argument("--readme", type=Path, help="put the tables between the marks of this file")
     args = parser.parse_args(argv)
-    found = {path: results.read(path) for path in sorted(args.results.rglob("*.json"))}
+    try:
+        found = {path: results.read(path) for path in sorted(args.results.rglob("*.json"))}
+    except UnfitFile as error:
+        parser.error(str(error))
     if not found:
         parser.error(
             f"{args.results} holds no results; measure with benchmarks/run.py SUITE --json {args.results}/SUITE.json"

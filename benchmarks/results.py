@@ -1,10 +1,12 @@
 """A suite's result: plain data, written as JSON and read again by `report.py`. Several runs of a suite fill one file."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.errors import UnfitFile
 from benchmarks.summary import Row
 
 FORMAT = 1
@@ -12,17 +14,23 @@ FORMAT = 1
 _CONDITIONS = ("cpu", "flags", "cores")
 # What was measured together: contenders of one case are interleaved, so they are replaced together.
 _UNIT = ("model", "case", "axis", "threads")
+# What a row has to say of an engine's choice on a case.
+_CHOICE = ("model", "case", "contender", "configuration", "batch_size")
 
 
 def update(result: dict[str, Any], path: Path) -> None:
     """Write a result; of the one that is there already, what was not measured anew stays.
 
-    Every row says when and at which commit it was measured. Raises `ValueError` where the two cannot stand in one file.
+    Every row says when and at which commit it was measured. Raises `UnfitFile` where the two cannot stand in one file.
     """
     here = result["machine"]
     for row in result["rows"]:
         row["measured"] = f"commit {here['commit']}, {here['date']}"
-    write(_merged(read(path), result) if path.exists() else result, path)
+    if path.exists():
+        old = read(path)
+        _check_fits(old, result, path)
+        result = _merged(old, result)
+    write(result, path)
 
 
 def write(result: dict[str, Any], path: Path) -> None:
@@ -32,29 +40,55 @@ def write(result: dict[str, Any], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a result. Raises `ValueError` for one of another format."""
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if result.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is no result of format {FORMAT}; measure again with benchmarks/run.py")
+    """Read a result. Raises `UnfitFile` for what is none, or one of another format."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnfitFile(f"{path} cannot be read: {error.strerror}; give a file that benchmarks/run.py wrote") from error
+    except ValueError:  # no JSON, or no text at all
+        result = None
+    if not isinstance(result, dict) or result.pop("format", None) != FORMAT:
+        raise UnfitFile(f"{path} is no result of format {FORMAT}; measure again with benchmarks/run.py")
     return result
 
 
 def check_fits(path: Path, suite: str, machine: dict[str, Any], threads: int) -> None:
-    """Raises `ValueError` where a result of this suite, measured here, could not be written: asked before measuring."""
+    """Raises `UnfitFile` where a result of this suite, measured here, could not be written: asked before measuring."""
+    home = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not home.is_dir() or not os.access(path if path.exists() else home, os.W_OK):
+        raise UnfitFile(f"{path} cannot be written; give a file in a folder of yours")
     if path.exists():
-        _check_fits(read(path), {"suite": suite, "machine": machine, "threads": threads})
+        _check_fits(read(path), {"suite": suite, "machine": machine, "threads": threads}, path)
 
 
-def _check_fits(old: dict[str, Any], new: dict[str, Any]) -> None:
+def settled(path: Path, machine: dict[str, Any], threads: int) -> list[Row]:
+    """Rows of an earlier result whose files and batch sizes are right here too: those that were timed.
+
+    Raises `UnfitFile` where the result is of a suite that chooses none, of another machine or number of threads.
+    """
+    result = read(path)
+    rows = [row for row in result.get("rows", ()) if row.get("rounds")]
+    if not rows or any(name not in row for row in rows for name in _CHOICE):
+        raise UnfitFile(
+            f"{path} ({result.get('suite')}) holds no choice of files and batch sizes; give one of throughput"
+        )
+    here = {name: machine[name] for name in _CONDITIONS} | {"threads": threads}
+    there = {name: result["machine"][name] for name in _CONDITIONS} | {"threads": result["threads"]}
+    for name, value in here.items():
+        if there[name] != value:
+            raise UnfitFile(f"{path} has {name} {there[name]}, here is {value}: choose anew, without --settled")
+    return rows
+
+
+def _check_fits(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
     for name in _CONDITIONS:
         if old["machine"][name] != new["machine"][name]:
-            raise ValueError(f"the result there has {name} {old['machine'][name]}: write this machine's elsewhere")
+            raise UnfitFile(f"{path} has {name} {old['machine'][name]}: write this machine's result elsewhere")
     if (old["suite"], old.get("threads")) != (new["suite"], new.get("threads")):
-        raise ValueError("the result there is of another suite or number of threads: write this one elsewhere")
+        raise UnfitFile(f"{path} is of another suite or number of threads: write this result elsewhere")
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    _check_fits(old, new)
     measured = _measured(old["rows"], new["rows"])
     new = new | {"rows": [row for row in new["rows"] if _unit(row) in measured]}
     merged = new | {"rows": [row for row in old["rows"] if _unit(row) not in measured] + new["rows"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import energy
 from benchmarks.engines import Batch
 from benchmarks.quiet import Watch, spin
 from benchmarks.workers import EngineError, Worker
@@ -81,15 +81,15 @@ def _turn(
     problems = []
     for _ in range(method.attempts):
         loops = [watch.settle(0 if method.allow_noise else method.patience)] if strict else []
-        energy, before = machine.joules(), watch.instant([worker.pid])
+        counters, before = energy.read(), watch.instant([worker.pid])
         answer = worker.time(entry.batch_size, method.seconds)
-        after, used = watch.instant([worker.pid]), machine.joules()
+        after, used = watch.instant([worker.pid]), energy.joules(counters, energy.read())
         problem = watch.verdict(before, after, [*loops, spin()] if strict else [])
         if problem and not method.allow_noise:
             problems.append(problem)
             continue
-        if used is not None and energy is not None:
-            answer["joules"] = (used - energy) / len(answer["seconds"])
+        if used is not None:
+            answer["joules"] = used / len(answer["seconds"])
         worker.shed()
         return answer, problems
     return None, problems

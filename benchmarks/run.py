@@ -15,28 +15,45 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import machine, results, suites
-from benchmarks.engines import UnknownName
+from benchmarks.errors import BenchmarkError, UnfitOption
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings
 from strizh.runtime.cores import usable_cores
 from strizh.runtime.errors import Error
 
+_BATCHES = 10_000  # of the memory suite
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one suite, print its tables, write its JSON; 1 if a row misses its promise or failed."""
+    """Run one suite, print its tables, write its JSON; 1 if a row misses its promise or failed, 2 for a wrong command."""
     parser = _parser()
     args = parser.parse_args(argv)
-    suite = suites.load(args.suite)
     try:
-        settled = results.read(args.settled)["rows"] if args.settled else ()
-        if args.json:
-            results.check_fits(args.json, args.suite, machine.describe(), args.threads)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    settings = Settings(
-        models=tuple(args.models.split(",")) if args.models else suite.MODELS,
-        engines=tuple(args.engines.split(",")) if args.engines else (),
-        cases=tuple(args.cases.split(",")) if args.cases else (),
+        result = suites.load(args.suite).run(_settings(args))
+    except (BenchmarkError, Error) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    print(suites.printed(args.suite, result))
+    if args.json:
+        results.update({"suite": args.suite, **result}, args.json)
+    for line in result["failures"]:
+        print(f"FAIL: {line}")
+    return 1 if result["failures"] else 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """What the command line said; raises `BenchmarkError` for what does not fit the suite, before anything is measured."""
+    suite, here = suites.load(args.suite), machine.describe()
+    for option in suites.OPTIONS:
+        if getattr(args, option) is not None and option not in suite.HEEDS:
+            known = ", ".join(f"--{name}" for name in ("models", *suite.HEEDS))
+            raise UnfitOption(f"{args.suite} has no use for --{option}; besides those of every suite it heeds {known}")
+    if args.json:
+        results.check_fits(args.json, args.suite, here, args.threads)
+    return Settings(
+        models=_names(args.models) or suite.MODELS,
+        engines=_names(args.engines),
+        cases=_names(args.cases),
         threads=args.threads,
         method=Method(
             rounds=args.rounds,
@@ -44,21 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             deadline=time.perf_counter() + args.limit,
             allow_noise=args.allow_noise,
         ),
-        settled=settled,
+        settled=results.settled(args.settled, here, args.threads) if args.settled else (),
         texts=args.texts,
-        batches=args.batches,
+        batches=_BATCHES if args.batches is None else args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    try:
-        result = suite.run(settings)
-    except (FileNotFoundError, UnknownName, Error) as error:
-        parser.error(str(error))
-    print(suites.printed(args.suite, result))
-    if args.json:
-        results.update({"suite": args.suite, **result}, args.json)
-    for line in result["failures"]:
-        print(f"FAIL: {line}")
-    return 1 if result["failures"] else 0
+
+
+def _names(given: str | None) -> tuple[str, ...]:
+    return tuple(given.split(",")) if given else ()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")
     parser.add_argument("--limit", type=float, default=math.inf, help="seconds after which no turn begins")
     parser.add_argument("--settled", type=Path, help="a result whose files and batch sizes are taken, not tried anew")
-    parser.add_argument("--batches", type=int, default=10_000, help="of the memory suite (default: %(default)s)")
+    parser.add_argument("--batches", type=int, help=f"of the memory suite (default: {_BATCHES})")
     parser.add_argument(
         "--json", type=Path, help="write the result here; cases that stand there and are not measured stay"
     )

@@ -11,8 +11,10 @@ OURS = ("#0a7d62", "#35a883", "#06503f", "#7bb661", "#4c7d0a", "#1f9aa0", "#0d5f
 OTHERS = ("#b4541a", "#3366aa", "#8a5a9e", "#9aa5b1", "#a8842c", "#5b6770", "#c2557a", "#4a9bb5")
 SIZE = 13  # of letters, in pixels
 LINE = 17  # from one line of text to the next
+NEAR = 13  # pixels from a dot to its number, where there is room
 _LETTER = 0.56 * SIZE  # width of one, on average, of a sans-serif
-_TURNS = [turn * math.pi / 4 for turn in (6, 0, 2, 4, 7, 5, 1, 3)]  # above first, then to the right
+_TURNS = [turn * math.pi / 8 for turn in (12, 0, 4, 8, 14, 10, 2, 6, 13, 11, 3, 5)]  # above first, then to the right
+_FAR = (NEAR, 18, 24, 32, 40, 50, 60, 72, 84)  # pixels from a dot to its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,31 @@ def spread(wanted: Sequence[float], low: float, high: float) -> list[float]:
     return placed
 
 
-def beside(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def beside(dots: Sequence[tuple[float, float]], top: float, bottom: float) -> list[tuple[float, float]]:
     """Where the number of each dot stands: near it, on no other dot, and on no number that stands already."""
-    placed: list[tuple[float, float]] = []
-    for x, y in dots:
-        around = [(x + far * math.cos(turn), y + far * math.sin(turn)) for far in (13, 18, 24, 32) for turn in _TURNS]
-        taken = [*placed, *(dot for dot in dots if dot != (x, y))]
-        free = (at for at in around if all(abs(at[0] - a) > _LETTER * 2 or abs(at[1] - b) > SIZE - 2 for a, b in taken))
-        placed.append(next(free, around[0]))
-    return placed
+    placed: dict[int, tuple[float, float]] = {}
+    for index in sorted(range(len(dots)), key=lambda index: dots[index]):
+        x, y = dots[index]
+        taken = [(at, 2 * _LETTER + 6, SIZE) for at in placed.values()]
+        taken += [(dot, _LETTER + 8, SIZE - 2) for dot in dots if dot != (x, y)]
+        around = [(x + far * math.cos(turn), y + far * math.sin(turn)) for far in _FAR for turn in _TURNS]
+        free = (
+            at
+            for at in around
+            if top + SIZE / 2 < at[1] < bottom - SIZE / 2
+            and all(abs(at[0] - one[0]) > wide or abs(at[1] - one[1]) > high for one, wide, high in taken)
+        )
+        placed[index] = next(free, around[0])
+    return [placed[index] for index in range(len(dots))]
+
+
+def leader(dot: tuple[float, float], number: tuple[float, float], colour: str) -> str:
+    """The line from a dot to its number where that stands apart; it ends before the number begins."""
+    (x, y), far = dot, math.dist(dot, number)
+    if far < 2 * NEAR:
+        return ""
+    to_x, to_y = (at + (to - at) * (far - SIZE * 0.7) / far for at, to in zip(dot, number, strict=True))
+    return f'<path d="M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}" stroke="{colour}"/>'
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", bold: bool = False, colour: str = INK) -> str:

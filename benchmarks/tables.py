@@ -27,6 +27,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join((first.ljust(widths[0]), *cells)).rstrip()
 
 
+_MOST_DIGITS = 6
 ROUNDS = (
     "token ids in, vectors out, loading and compiling not counted; of the case `texts` tokenization counts",
     "every engine in its own process, stopped while others run; a warm-up before each turn",
@@ -132,7 +133,7 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
         (
             f"{one['ours']}, {one['case']}",
             one["theirs"],
-            f"{one['ratio']:.2f}",
+            beside_bounds(one["ratio"], one["required"], one["aim"]),
             f"{one['low']:.2f}..{one['high']:.2f}",
             f"{one['best']:.2f}",
             "-" if one["required"] is None else f"{one['sense']} {one['required']:g}",
@@ -142,6 +143,21 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
         for one in judgements
     ]
     return table(heads, lines)
+
+
+def beside_bounds(figure: float, *bounds: float | None, digits: int = 2) -> str:
+    """A figure with so many digits behind the point, or more where rounding would put it on a bound or beyond one.
+
+    1.066 against a required 1.07 would otherwise read "1.07, short".
+    """
+    known = [bound for bound in bounds if bound is not None]
+
+    def sides(value: float) -> list[tuple[bool, bool]]:
+        return [(value < bound, value > bound) for bound in known]
+
+    while digits < _MOST_DIGITS and sides(round(figure, digits)) != sides(figure):
+        digits += 1
+    return f"{figure:.{digits}f}"
 
 
 def absent(result: dict[str, Any]) -> list[str]:

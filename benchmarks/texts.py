@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.errors import UnfitFile
 from benchmarks.models import Model
 
 Rows = list[dict[str, Any]]
 
 
 def read(folder: Path, name: str) -> Rows:
-    """Rows of `name`.jsonl. Raises `FileNotFoundError` where the folder does not hold it."""
+    """Rows of `name`.jsonl. Raises `UnfitFile` where the folder does not hold it."""
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {path.name}")
+        raise UnfitFile(f"{folder} holds no {path.name}; --texts wants a folder with it")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

@@ -4,12 +4,10 @@ Runs in the engine's environment, which may hold neither strizh nor anything els
 """
 
 import base64
-import ctypes
 import importlib
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from importlib import metadata
@@ -29,7 +27,6 @@ from benchmarks.engines import Batch, Engine
 from benchmarks.installed import installed_bytes
 
 _MAX_REPEATS = 400
-_PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -138,7 +135,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _die_before_the_others()
-    _die_with_the_parent()
     worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
@@ -156,12 +152,6 @@ def _die_before_the_others() -> None:
     adjust = Path("/proc/self/oom_score_adj")
     if adjust.exists():
         adjust.write_text("1000")
-
-
-def _die_with_the_parent() -> None:
-    """A stopped process reads no end of its input: without this it would stay when the harness is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import base64
 import contextlib
+import ctypes
 import json
 import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,18 @@ from numpy.typing import NDArray
 
 from benchmarks import environments
 from benchmarks.engines import Batch, Configuration
+from benchmarks.errors import BenchmarkError
 
 _TIMEOUT = 900  # seconds for one answer: compiling and calibrating take minutes
 _KEPT_MEMORY = 3 << 30  # bytes that a process may keep of its batches
 # Each library's own name for its number of threads, so that all have the same.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
+_PR_SET_PDEATHSIG = 1
+_C = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-class EngineError(Exception):
+
+class EngineError(BenchmarkError):
     """An engine could not be opened, or failed on a batch; the message says why in one line."""
 
 
@@ -145,6 +151,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._variables,
+                preexec_fn=_die_with_the_parent if sys.platform == "linux" else None,
             )
 
     def _resident(self) -> int:
@@ -153,3 +160,11 @@ class Worker:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
             return 0
+
+
+def _die_with_the_parent() -> None:
+    """Runs in the child, between fork and exec. A stopped process reads no end of its input: it would outlive a harness
+    that is killed, and hold its memory.
+    """
+    assert _C
+    _C.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

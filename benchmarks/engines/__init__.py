@@ -12,18 +12,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.errors import UnknownName
+from benchmarks.names import choose
+
 Precision = Literal["fp32", "bf16", "int8"]
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
-
-
-class UnknownName(LookupError):
-    """A name on the command line that nothing has; the message lists those that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +78,24 @@ def modules() -> Iterator[tuple[str, Any]]:
         yield info.name, importlib.import_module(f"{__name__}.{info.name}")
 
 
-def find(patterns: list[str] | None) -> list[Configuration]:
+def find(patterns: Iterable[str] = ()) -> list[Configuration]:
     """Configurations whose name matches one of the patterns; all without patterns.
 
     A name is the label ("openvino*", "strizh cpu-bf16"), or the label with the detail ("openvino int8 (portable*bf16)").
-    Raises `UnknownName` where nothing matches.
+    Raises `UnknownName` for a pattern that nothing matches.
     """
     found = [one for _, module in modules() for one in _of(module)()]
-    if not patterns:
-        return found
-    chosen = [one for one in found if any(fnmatch(name, p) for p in patterns for name in (one.label, one.name))]
-    if not chosen:
-        labels = ", ".join(dict.fromkeys(one.label for one in found))
-        raise UnknownName(f"no engine is named {' or '.join(patterns)}; there are {labels}")
-    return chosen
+    return choose("engine", patterns, found, lambda one: (one.label, one.name))
 
 
 def of_ids(patterns: Iterable[str]) -> list[Configuration]:
-    """Those of `find` that take token ids."""
-    return [one for one in find(list(patterns)) if "ids" in one.takes]
+    """Those of `find` that take token ids. Raises `UnknownName` where none of those asked for does."""
+    found = find(patterns)
+    chosen = [one for one in found if "ids" in one.takes]
+    if not chosen:
+        labels = " and ".join(dict.fromkeys(one.label for one in found))
+        raise UnknownName(f"{labels}: texts only; this suite gives token ids, ask for other engines")
+    return chosen
 
 
 def _of(module: Any) -> Callable[[], list[Configuration]]:

@@ -1,4 +1,6 @@
-"""Suites, one a file: `HELP`, `MODELS` (the default ones), `run(settings) -> result` and `show(result)`, its tables.
+"""Suites, one a file: `HELP`, `MODELS` (the default ones), `HEEDS`, `run(settings) -> result` and `show(result)`, its tables.
+
+`HEEDS` are those of `OPTIONS` that mean something to the suite; another one is refused, not overheard.
 
 A result is plain data; its `failures` are lines, any of which makes the command exit with 1. `NOTES` say what to know
 before reading the tables.
@@ -6,16 +8,18 @@ before reading the tables.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, tables
+from benchmarks.names import choose
 from benchmarks.rounds import Method
 from benchmarks.summary import Row
 from benchmarks.workloads import Case
+
+OPTIONS = ("engines", "cases", "texts", "settled", "batches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,9 @@ class Settings:
     batches: int  # of the memory suite
     say: Callable[[str], None]
 
-    def chosen(self, cases: Iterable[Case]) -> list[Case]:
-        """Those of a suite's cases that are asked for."""
-        return [case for case in cases if not self.cases or any(fnmatch(case.name, one) for one in self.cases)]
+    def chosen(self, cases: Sequence[Case]) -> list[Case]:
+        """Those of a suite's cases that are asked for. Raises `UnknownName` for a pattern that none has."""
+        return choose("case", self.cases, cases, lambda case: (case.name,))
 
 
 def blank(settings: Settings) -> dict[str, Any]:

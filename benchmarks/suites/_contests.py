@@ -15,13 +15,9 @@ def run_contests(
 ) -> dict[str, Any]:
     """One contest a model; `more` gives a case of the model's own."""
     result = blank(settings)
-    configurations = engines.find(list(settings.engines))
+    configurations = engines.find(settings.engines)
     for model in models.find_all(settings.models):
-        known = [*cases, more(model)] if more else cases
-        chosen = settings.chosen(known)
-        if not chosen:
-            named = " or ".join(settings.cases)
-            raise engines.UnknownName(f"no case is named {named}; there are {', '.join(case.name for case in known)}")
+        chosen = settings.chosen([*cases, more(model)] if more else cases)
         contest = hold(model, chosen, configurations, settings, result)
         result["models"][model.name] = model.facts() | {"reference": contest.reference}
         result["rows"] += contest.rows

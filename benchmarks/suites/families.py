@@ -4,7 +4,6 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -14,6 +13,7 @@ import numpy as np
 
 import strizh
 from benchmarks import environments, tables
+from benchmarks.names import choose as choose_names
 from benchmarks.published import PUBLISHED
 from benchmarks.published_checkpoint import write_published
 from benchmarks.suites import Settings, blank
@@ -30,6 +30,7 @@ HELP = (
     "parity with transformers and size of every variant at every published shape, random weights (--engines: variants)"
 )
 MODELS = tuple(PUBLISHED)
+HEEDS = ("engines",)
 LENGTHS = (3, 9, 17, 40, 64, 130, 200, 300)  # tokens: within every window, and beyond
 NOTES = (
     "random weights at the published shapes; lowest cosine to transformers in float32 (each text alone) over texts of "
@@ -47,12 +48,10 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     result["versions"] = {name: version(name) for name in ("strizh", "onnxruntime", "torch", "transformers")}
     environments.HOME.mkdir(parents=True, exist_ok=True)
-    for name in settings.models:
-        if name not in PUBLISHED:
-            result["failures"].append(f"{name} is none of the published shapes: {', '.join(PUBLISHED)}")
-            continue
+    variants = _variants(settings, result)
+    for name in choose_names("published shape", settings.models, list(PUBLISHED), lambda name: (name,)):
         with tempfile.TemporaryDirectory(dir=environments.HOME) as folder:
-            _one(name, Path(folder), settings, result)
+            _one(name, variants, Path(folder), settings, result)
     return result
 
 
@@ -61,7 +60,7 @@ def show(result: dict[str, Any]) -> list[str]:
     return [_table(result["rows"])]
 
 
-def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) -> None:
+def _one(name: str, variants: Sequence[str], folder: Path, settings: Settings, result: dict[str, Any]) -> None:
     shape, checkpoint = PUBLISHED[name], folder / "checkpoint"
     settings.say(f"{name}: writing the checkpoint")
     parameters = write_published(checkpoint, shape)
@@ -69,7 +68,7 @@ def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) ->
     draw = np.random.default_rng(0)
     texts = [draw.integers(_SPECIAL, shape.config["vocab_size"], length).tolist() for length in LENGTHS]
     expected = None
-    for variant in _variants(settings, result):
+    for variant in variants:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             settings.say(f"{name}: {variant}")
             bundle, started = Path(place) / "bundle", monotonic()
@@ -95,7 +94,7 @@ def _one(name: str, folder: Path, settings: Settings, result: dict[str, Any]) ->
 
 def _variants(settings: Settings, result: dict[str, Any]) -> list[str]:
     """Those asked for that this machine can run."""
-    asked = [name for name in RECIPES if any(fnmatch(name, pattern) for pattern in settings.engines or ("*",))]
+    asked = choose_names("variant", settings.engines, list(RECIPES), lambda name: (name,))
     here = host.probe()
     obstacles = {name: choose.obstacle(find_recipe(name).target, here) for name in asked}
     for name, why in obstacles.items():

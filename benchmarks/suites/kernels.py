@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ceiling, machine, tables
-from benchmarks.engines import UnknownName
 from benchmarks.geometries import GEOMETRIES, Geometry
+from benchmarks.names import choose
 from benchmarks.quiet import Watch, spin
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings, blank
@@ -18,6 +18,7 @@ from strizh.kernels import native
 
 HELP = "each CPU operator beside its roofline (measured ceilings of the instructions, read bandwidth)"
 MODELS = ("mini", "e5-small", "base")
+HEEDS = ()
 
 _RAGGED = np.clip(np.random.default_rng(5).lognormal(4.2, 1.0, 64).astype(int), 4, 512).tolist()
 CASES = {
@@ -34,14 +35,13 @@ _HEADS = ("operator", "tokens", "ms", "GFLOP/s", "of ceiling", "GB/s", "of memor
 
 def run(settings: Settings) -> dict[str, Any]:
     """One table a model and precision. The layers are as many as the model's, so that weights come from memory."""
-    if unknown := set(settings.models) - set(GEOMETRIES):
-        raise UnknownName(f"no geometry is named {' or '.join(unknown)}; there are {', '.join(GEOMETRIES)}")
+    geometries = choose("geometry", settings.models, list(GEOMETRIES), lambda name: (name,))
     facts = machine.describe()
     limits = ceiling.measure(facts["flags"], settings.threads)
     kernels.set_threads(settings.threads)
     result = blank(settings) | {"instruction_set": kernels.instruction_set(), "ceiling": limits}
     timer = _Timer(settings.method, Watch(), result["thrown_away"])
-    for model in settings.models:
+    for model in geometries:
         for precision in _BYTES:
             settings.say(f"{model} {precision}")
             result["rows"] += _rows(model, GEOMETRIES[model], precision, timer, limits)

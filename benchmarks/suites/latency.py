@@ -10,6 +10,7 @@ from benchmarks.workloads import equal
 HELP = "p50, p95 and p99 of one text of 8 to 2048 tokens"
 NOTES = tables.ROUNDS
 MODELS = ("base", "e5-small", "mini")
+HEEDS = ("engines", "cases", "settled")
 CASES = tuple(equal(1, length, "ms") for length in (8, 16, 64, 128, 512, 2048))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks import models, tables
+from benchmarks import engines, models, tables
 from benchmarks.engines import Batch
 from benchmarks.probes import Probe, artefact_bytes, candidates, start, varied
 from benchmarks.suites import Settings, blank
@@ -11,6 +11,7 @@ from benchmarks.workloads import ragged
 
 HELP = "resident memory of a model above its imports, its peak, and growth over varied batches"
 MODELS = ("e5-small",)
+HEEDS = ("engines", "batches")
 NOTES = (
     "resident bytes of a fresh process; those of its imports are taken off the model's",
     "batches of one to four texts of 4 to 128 tokens; growth is counted from the end of their first tenth",
@@ -23,9 +24,10 @@ _SAMPLES = 10
 def run(settings: Settings) -> dict[str, Any]:
     """One fresh process for each engine."""
     result = blank(settings)
+    configurations = engines.of_ids(settings.engines)
     for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
-        for probe in candidates(settings, model, result):
+        for probe in candidates(configurations, model, settings.threads, result):
             settings.say(f"{model.name}: {probe.name}, {settings.batches} batches")
             try:
                 result["rows"].append(_measure(probe, model, settings))

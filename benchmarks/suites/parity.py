@@ -15,6 +15,7 @@ from benchmarks.workloads import Case, passage_lengths
 
 HELP = "cosine to PyTorch float32 by length, and what a text's neighbours change"
 MODELS = ("e5-small",)
+HEEDS = ("engines", "texts")
 NOTES = ("batch: mixed lengths together; alone: the same texts one by one",)
 BUCKETS = ((1, 16), (17, 128), (129, 512), (513, 8192))  # tokens
 _TEXTS = 400
@@ -25,6 +26,7 @@ _BATCH = 8  # texts a batch for engines that pad: neighbours of other lengths, a
 def run(settings: Settings) -> dict[str, Any]:
     """Nothing is timed."""
     result = blank(settings)
+    configurations = engines.of_ids(settings.engines)
     for model in models.find_all(settings.models):
         reference, chosen = parity.Reference(model, settings.threads), _texts(model, settings)
         settings.say(f"{model.name}: {len(chosen)} texts, vectors to compare with")
@@ -33,7 +35,7 @@ def run(settings: Settings) -> dict[str, Any]:
         reference.close()
         result["models"][model.name] = model.facts() | {"reference": reference.name}
         rows = []
-        for contender in open_all(model, engines.of_ids(settings.engines), settings.threads, result, settings.say):
+        for contender in open_all(model, configurations, settings.threads, result, settings.say):
             try:
                 rows += _measure(contender, model, chosen, expected)
             except EngineError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks import engines, models, tables, texts
 from benchmarks.contenders import Contender, open_all
 from benchmarks.engines import Batch
+from benchmarks.errors import UnfitOption, UnknownName
 from benchmarks.parity import Reference, Vectors
 from benchmarks.suites import Settings, blank
 from benchmarks.workers import EngineError, Worker
@@ -17,6 +18,7 @@ from strizh.kernels.reference import normalize
 
 HELP = "similarity, retrieval and bitext on labelled texts (--texts DIR): the loss to float32"
 MODELS = ("tests/data/rope-e5-tiny-ru",)
+HEEDS = ("engines", "cases", "texts")
 TASKS = ("stsb", "xquad", "tatoeba", "docs")  # parts of file names: the others are large, or saturated
 NOTES = ("float32: the score; every other line: the difference to it [its 95 % interval by the paired bootstrap]",)
 _BATCH = 16  # texts a batch for engines that pad
@@ -28,9 +30,13 @@ def run(settings: Settings) -> dict[str, Any]:
     """Every engine on every task of the folder, as `strizh evaluate` reads it."""
     result = blank(settings)
     if settings.texts is None:
-        result["failures"].append("quality needs labelled texts: give their folder with --texts DIR")
-        return result
+        raise UnfitOption("quality needs labelled texts: give their folder with --texts DIR")
     tasks = find_tasks(settings.texts, names=settings.cases or TASKS)
+    if unknown := [name for name in settings.cases if not any(name in task.name for task in tasks)]:
+        raise UnknownName(
+            f"{settings.texts} holds no task named {' or '.join(unknown)}, only {', '.join(task.name for task in tasks)}"
+        )
+    configurations = engines.find(settings.engines)
     for model in models.find_all(settings.models):
         reference = Reference(model, settings.threads)
         settings.say(f"{model.name}: vectors to compare with")
@@ -38,7 +44,7 @@ def run(settings: Settings) -> dict[str, Any]:
         reference.close()
         result["models"][model.name] = model.facts() | {"reference": reference.name}
         rows = []
-        for contender in open_all(model, engines.find(list(settings.engines)), settings.threads, result, settings.say):
+        for contender in open_all(model, configurations, settings.threads, result, settings.say):
             try:
                 rows.append(_measure(contender, model, tasks, baseline, settings))
             except EngineError as error:

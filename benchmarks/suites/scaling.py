@@ -1,6 +1,6 @@
 """How cost grows with length, with the number of texts, and falls with threads; exponents fitted on a log-log scale."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -16,6 +16,7 @@ from benchmarks.workloads import Case, equal
 HELP = "cost against length, number of texts and threads, with fitted exponents"
 NOTES = tables.ROUNDS
 MODELS = ("e5-small",)
+HEEDS = ("engines", "cases", "settled")
 ENGINES = ("strizh*", "onnxruntime fp32", "openvino bf16", "torch bf16")
 LENGTHS = tuple(equal(1, length) for length in (16, 64, 256, 1024, 2048, 4096, 8192))
 COUNTS = tuple(equal(count, 64) for count in (1, 2, 4, 8, 16, 32, 64, 128))
@@ -25,18 +26,17 @@ THREAD_CASES = (equal(16, 128), equal(1, 16))
 def run(settings: Settings) -> dict[str, Any]:
     """Lengths and counts with all threads, then two cases with 1, 2, 4 ... threads."""
     result = blank(settings)
-    configurations = engines.find(list(settings.engines or ENGINES))
+    asked = {case.name for case in settings.chosen([*LENGTHS, *COUNTS, *THREAD_CASES])}
+    configurations = engines.find(settings.engines or ENGINES)
     for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         for title, every in (("length", LENGTHS), ("texts", COUNTS)):
-            cases = settings.chosen(every)
-            contest = hold(model, cases, configurations, settings, result)
+            contest = hold(model, _of(every, asked), configurations, settings, result)
             _collect(result, model.name, contest, settings.threads, title)
         threads = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= settings.threads]
         for count in threads:
-            contest = hold(
-                model, settings.chosen(THREAD_CASES), configurations, replace(settings, threads=count), result
-            )
+            alone = replace(settings, threads=count)
+            contest = hold(model, _of(THREAD_CASES, asked), configurations, alone, result)
             _collect(result, model.name, contest, count, "threads")
     result["absent"] = [one for at, one in enumerate(result["absent"]) if one not in result["absent"][:at]]
     return result
@@ -57,6 +57,10 @@ def show(result: dict[str, Any]) -> list[str]:
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """p of seconds ~ size^p: least squares over the logarithms. 1 is linear."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def _of(cases: Sequence[Case], asked: Collection[str]) -> list[Case]:
+    return [case for case in cases if case.name in asked]
 
 
 def _collect(result: dict[str, Any], name: str, contest: Contest, threads: int, axis: str) -> None:

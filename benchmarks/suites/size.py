@@ -10,6 +10,7 @@ from benchmarks.workers import EngineError, Worker
 
 HELP = "bytes of the artefact and of the installed environment"
 MODELS = ("base", "e5-small", "mini")
+HEEDS = ("engines",)
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def run(settings: Settings) -> dict[str, Any]:
     weights: dict[str, dict[str, int]] = {}
     for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
-        for configuration in engines.find(list(settings.engines)):
+        for configuration in engines.find(settings.engines):
             module = modules[configuration.engine]
             settings.say(f"{model.name}: {configuration.name}")
             try:

@@ -3,13 +3,14 @@
 from statistics import median
 from typing import Any
 
-from benchmarks import models, tables
+from benchmarks import engines, models, tables
 from benchmarks.probes import Probe, candidates, start
 from benchmarks.quiet import Watch, spin
 from benchmarks.suites import Settings, blank
 
 HELP = "process start to first vector; load to first vector alone, page cache warm"
 MODELS = ("base",)
+HEEDS = ("engines",)
 NOTES = ("a fresh process for every reading; the page cache is warm",)
 LOAD_SECONDS = 0.3  # load to first vector of cpu-bf16 on the base geometry, page cache warm
 
@@ -18,10 +19,11 @@ def run(settings: Settings) -> dict[str, Any]:
     """Interleaved rounds of fresh processes."""
     result = blank(settings)
     watch = Watch()
+    configurations = engines.of_ids(settings.engines)
     for model in models.find_all(settings.models):
         result["models"][model.name] = model.facts()
         settings.say(f"{model.name}: opening every engine once")
-        probes = list(candidates(settings, model, result))
+        probes = list(candidates(configurations, model, settings.threads, result))
         for number in range(settings.method.rounds):
             for probe in probes:
                 _round(probe, model, settings, watch, result["thrown_away"])
@@ -68,5 +70,6 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     steps = [median(one[step] for one in row["rounds"]) for step in ("process", "imports", "load")]
     required = (row["model"], row["contender"]) == ("base", "strizh cpu-bf16")
     verdict = ("PASS" if steps[2] <= LOAD_SECONDS else "short") if required else ""
-    cells = [f"{step:.3f}" for step in (*steps, sum(steps))]
+    bound = LOAD_SECONDS if required else None
+    cells = [tables.beside_bounds(step, bound, digits=3) for step in (*steps, sum(steps))]
     return (row["contender"], *cells, f"<= {LOAD_SECONDS}" if required else "-", verdict)

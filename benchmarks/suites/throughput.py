@@ -21,6 +21,7 @@ from benchmarks.workloads import (
 HELP = "batches and single texts beside every peer, with the goals; real texts besides with --texts DIR"
 NOTES = tables.ROUNDS
 MODELS = ("base", "e5-small", "mini")
+HEEDS = ("engines", "cases", "texts", "settled")
 CASES = (
     equal(16, 128),
     equal(4, 512),

@@ -3,8 +3,9 @@
 import pytest
 
 from benchmarks import engines, environments
+from benchmarks.errors import UnknownName
 
-CONFIGURATIONS = engines.find(None)
+CONFIGURATIONS = engines.find()
 
 
 def test_every_engine_runs_in_an_environment_that_can_be_installed() -> None:
@@ -28,7 +29,7 @@ def test_one_file_of_an_engine_can_be_chosen(pattern: str) -> None:
 
 
 def test_a_name_that_nothing_has_is_answered_with_those_there_are() -> None:
-    with pytest.raises(engines.UnknownName, match=r"no engine is named nothing; there are .*strizh cpu-bf16"):
+    with pytest.raises(UnknownName, match=r"no engine is named nothing; there are .*strizh cpu-bf16"):
         engines.find(["nothing"])
 
 

@@ -1,6 +1,7 @@
 """From results to plots and to the README."""
 
-from itertools import pairwise
+import random
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -58,6 +59,7 @@ def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any], monkey
         {
             "model": "base",
             "contender": name,
+            "configuration": "",
             "ours": False,
             "scores": dict(zip(("similarity", "retrieval"), own, strict=True)),
         }
@@ -79,6 +81,61 @@ def test_a_scatter_keeps_its_points_inside_and_a_smaller_loss_is_higher() -> Non
     assert left < middle < right
     assert high < middle_y < low  # SVG counts downwards
     assert all(0 < x < float(str(plot.get("width"))) and 0 < y < float(str(plot.get("height"))) for x, y in circles)
+
+
+def test_the_quality_of_the_file_that_was_quickest_stands_beside_its_speed(
+    result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(charts, "scatter", lambda titles, points, floor: drawn.extend(points) or "")
+    result["rows"] += [row("openvino", 0.8, "texts") | {"configuration": "quick.onnx"}]
+    rows = [
+        {"model": "base", "contender": name, "configuration": file, "ours": False}
+        | {"scores": {"similarity": 0.8, "retrieval": retrieval}}
+        for name, file, retrieval in (
+            ("openvino", "other.onnx", 0.5),
+            ("openvino", "quick.onnx", 0.58),
+            ("openvino", "third.onnx", 0.4),
+            ("torch fp32", "a file that was not timed", 0.6),
+        )
+    ]
+    list(plots.trade(result_of("quality", rows), result))
+    assert {name: loss for name, _, loss, _ in drawn} == {"openvino": pytest.approx(1), "torch fp32": 0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_number_of_a_scatter_lies_on_another_or_on_a_dot(seed: int) -> None:
+    """Twenty engines, most of them on one line and within a fifth of its length: what float32 looks like."""
+    draw = random.Random(seed)
+    dots = [(draw.uniform(60, 180), 100.0) for _ in range(14)] + [
+        (draw.uniform(60, 600), draw.uniform(120, 440)) for _ in range(6)
+    ]
+    numbers = svg.beside(dots, 20, 450)
+    for (x, y), (other_x, other_y) in combinations(numbers, 2):
+        assert abs(x - other_x) > 2 * svg.SIZE * 0.56 or abs(y - other_y) > 0.8 * svg.SIZE
+    for number, dot in product(numbers, dots):
+        assert abs(number[0] - dot[0]) > svg.SIZE * 0.56 or abs(number[1] - dot[1]) > 0.8 * svg.SIZE
+    assert all(20 < y < 450 for _, y in numbers)
+
+
+def test_a_number_that_stands_apart_is_led_to() -> None:
+    assert svg.leader((0, 0), (0, 13), "red") == ""
+    line = ElementTree.fromstring(svg.leader((0, 0), (0, 60), "red")).get("d")
+    assert line is not None
+    assert 40 < float(line.split()[-1]) < 55, "it ends before the number"
+
+
+def test_each_model_has_its_layers_under_their_roofs() -> None:
+    rows = [
+        {"model": f"base {precision}", "case": "12 layers", "flops": flops, "bytes": 1e7, "seconds": seconds}
+        for precision in ("bf16", "int8")
+        for flops, seconds in ((1e9, 0.002), (1e10, 0.02), (0, 0.001))
+    ]
+    ((name, plot),) = plots.roofs(result_of("kernels", rows))
+    assert name == "base-roof"
+    names = [element.text for element in ElementTree.fromstring(plot).iter() if "bf16" in (element.text or "")]
+    assert names == ["bf16, roof", "strizh bf16"]
+    assert "int8" not in plot, "this machine has no ceiling of it"
 
 
 @pytest.mark.parametrize("wanted", [[100.0, 101.0, 102.0], [50.0] * 5, [100.0, 300.0], [395.0, 396.0, 397.0]])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import results, tables
+from benchmarks.errors import UnfitFile
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_what_json_cannot_hold_is_refused(tmp_path: Path) -> None:
 def test_another_format_is_refused_with_the_cure(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"format": 0}))
-    with pytest.raises(ValueError, match="measure again"):
+    with pytest.raises(UnfitFile, match="measure again"):
         results.read(path)
 
 
@@ -71,10 +72,63 @@ def test_a_case_without_a_quiet_round_pushes_no_older_one_out(tmp_path: Path) ->
 def test_machines_are_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "throughput.json"
     results.update(run({"1x16": "a"}), path)
-    with pytest.raises(ValueError, match="elsewhere"):
+    with pytest.raises(UnfitFile, match="elsewhere"):
         results.update(run({"1x16": "a"}, cpu="another"), path)
-    with pytest.raises(ValueError, match="elsewhere"):
+    with pytest.raises(UnfitFile, match="elsewhere"):
         results.update(run({"1x16": "a"}, threads=1), path)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "\x00", "7"])
+def test_what_is_no_result_at_all_is_refused_in_the_same_way(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UnfitFile, match=r"result\.json is no result of format"):
+        results.read(tmp_path / "result.json")
+    with pytest.raises(UnfitFile, match=r"absent\.json cannot be read: No such file"):
+        results.read(tmp_path / "absent.json")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    machine = run({})["machine"]
+    for place in (tmp_path, tmp_path / "file" / "result.json"):
+        with pytest.raises(UnfitFile, match="cannot be written"):
+            results.check_fits(place, "throughput", machine, 2)
+    results.check_fits(tmp_path / "new" / "folder" / "result.json", "throughput", machine, 2)
+
+
+def test_choices_are_taken_from_a_result_of_this_machine_that_chose(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.json"
+    choice = {"batch_size": 8, "rounds": [{"median": 1.0}]}
+    chose = run({"1x16": "a", "ragged": "b"})
+    chose["rows"][0] |= choice
+    chose["rows"][1] |= choice | {"rounds": []}  # nothing was measured: there is nothing to take
+    results.write(chose, path)
+    here = chose["machine"]
+    assert [row["case"] for row in results.settled(path, here, 2)] == ["1x16"]
+    with pytest.raises(UnfitFile, match="has cores 2, here is 4"):
+        results.settled(path, here | {"cores": 4}, 2)
+    with pytest.raises(UnfitFile, match="has threads 2, here is 1"):
+        results.settled(path, here, 1)
+    results.write(chose | {"suite": "memory", "rows": [{"model": "base", "contender": "a", "bytes": 1}]}, path)
+    with pytest.raises(UnfitFile, match=r"\(memory\) holds no choice"):
+        results.settled(path, here, 2)
+
+
+@pytest.mark.parametrize(
+    ("figure", "bounds", "text"),
+    [
+        (1.066, (1.07, 1.18), "1.066"),  # short, and "1.07" would not say so
+        (1.0696, (1.07, None), "1.0696"),
+        (0.7004, (0.7, 0.6), "0.7004"),
+        (1.07, (1.07, None), "1.07"),
+        (1.0749, (1.1, None), "1.07"),
+        (1.234, (None, None), "1.23"),
+    ],
+)
+def test_a_figure_stands_on_the_side_of_its_bound_that_it_is_on(
+    figure: float, bounds: tuple[float | None, ...], text: str
+) -> None:
+    assert tables.beside_bounds(figure, *bounds) == text
 
 
 @pytest.mark.parametrize(("figure", "text"), [(0.123, "0.12"), (12.34, "12.3"), (1234.5, "1,234")])
