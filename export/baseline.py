@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,28 @@ from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.hub import resolve
 from strizh.export.options import Options, Plan, plan
 from strizh.export.recipes import RECIPES
+from strizh.export.reference import token_heads
+from strizh.export.token_parity import TokenHeads
 from strizh.export.traced import describe
 from strizh.export.vocabulary.cut import kept_by
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Manifest
+from strizh.runtime.bundle import TOKENIZER, Manifest
+from strizh.runtime.tokenization import Tokenizer
 
+PYTORCH = "PyTorch float32"
 Vectors = NDArray[np.float32]
-# Vectors [n, dim] of texts given as token ids; every text alone.
-Baseline = Callable[[Sequence[Sequence[int]]], Vectors]
+Ids = Sequence[int]
 
 
-def of_checkpoint(source: str, bundle: Path, manifest: Manifest) -> tuple[str, Baseline]:
+class Baseline(NamedTuple):
+    """What a bundle is compared with, every text alone."""
+
+    name: str
+    vectors: Callable[[Sequence[Ids]], Vectors]  # of texts given as the bundle's token ids: [n, dim]
+    token_heads: Callable[[Sequence[str]], TokenHeads]  # of texts without a prompt
+
+
+def of_checkpoint(source: str, bundle: Path, manifest: Manifest) -> Baseline:
     """The checkpoint in PyTorch float32, pooled and projected as the bundle was exported. Needs the extra `trace`.
 
     It takes the bundle's ids: where the vocabulary was cut, they are turned into the checkpoint's.
@@ -30,15 +41,28 @@ def of_checkpoint(source: str, bundle: Path, manifest: Manifest) -> tuple[str, B
     checkpoint = read_checkpoint(resolve(source))
     described = describe(checkpoint)
     options = Options.of(manifest, described)
-    against, run = pytorch(checkpoint, plan(checkpoint, described, options), options)
-    if not manifest.vocabulary:
-        return against, run
-    kept = kept_by(bundle, checkpoint)
-    return f"{against}, vocabulary whole", lambda texts: run([kept[list(text)].tolist() for text in texts])
+    planned = plan(checkpoint, described, options)
+    run = pytorch(checkpoint, planned, options)
+    kept = kept_by(bundle, checkpoint) if manifest.vocabulary else None
+
+    def own(text: Ids) -> list[int]:
+        return list(text) if kept is None else kept[list(text)].tolist()
+
+    def heads(texts: Sequence[str]) -> TokenHeads:
+        rows = Tokenizer(bundle / TOKENIZER, manifest.max_length).tokenize(texts, "").rows
+        ids = [own(text.tolist()) for text in np.split(rows.input_ids, rows.cu_seqlens[1:-1])]
+        each = [token_heads(planned.spec, planned.dense, run(text)[0], text) for text in ids]
+        return TokenHeads.of_rows(rows, *zip(*each, strict=True))
+
+    return Baseline(
+        f"{PYTORCH}, vocabulary whole" if manifest.vocabulary else PYTORCH,
+        lambda texts: np.stack([run(own(text))[1] for text in texts]),
+        heads,
+    )
 
 
-def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> tuple[str, Baseline]:
-    """PyTorch float32 with what the plan puts behind the encoder."""
+def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> Callable[[Ids], tuple[Vectors, Vectors]]:
+    """PyTorch float32 with what the plan puts behind the encoder: a text's token embeddings and its vector."""
     from torch import inference_mode, ones_like, tensor
 
     from strizh.export.trace.load import load_encoder
@@ -48,18 +72,16 @@ def pytorch(checkpoint: Checkpoint, planned: Plan, options: Options) -> tuple[st
     encoder = load_encoder(checkpoint.modules.encoder, spec.pooling, options.rope_scaling, spec.ntk_length)
     module: Any = SentenceEncoder(encoder, spec.pooling, spec.projections, planned.dense, spec.normalize).eval()
 
-    def run(texts: Sequence[Sequence[int]]) -> Vectors:
-        rows = []
+    def run(text: Ids) -> tuple[Vectors, Vectors]:
+        ids = tensor([list(text)])
         with inference_mode():
-            for text in texts:
-                ids = tensor([list(text)])
-                rows.append(module(ids, ones_like(ids))[1][0].numpy())
-        return np.stack(rows)
+            tokens, vector = module(ids, ones_like(ids))
+        return tokens[0].numpy(), vector[0].numpy()
 
-    return "PyTorch float32", run
+    return run
 
 
-def own_float32(bundle: Path, manifest: Manifest) -> tuple[str, Baseline] | None:
+def own_float32(bundle: Path, manifest: Manifest) -> Baseline | None:
     """The bundle's own float32 variant, the most portable first; None if it has none."""
     name = next(
         (recipe.name for recipe in RECIPES.values() if recipe.precision == "fp32" and recipe.name in manifest.variants),
@@ -68,4 +90,8 @@ def own_float32(bundle: Path, manifest: Manifest) -> tuple[str, Baseline] | None
     if name is None:
         return None
     encoder = strizh.load(bundle, variant=name)
-    return name, lambda texts: np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in texts])
+    return Baseline(
+        name,
+        lambda texts: np.concatenate([encoder.encode_tokens(PackedBatch.pack([text])) for text in texts]),
+        lambda texts: TokenHeads.of_variant(bundle, name, texts),
+    )

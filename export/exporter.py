@@ -8,9 +8,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from strizh import kernels
 from strizh.export import targets, traced
-from strizh.export.baseline import pytorch
+from strizh.export.baseline import PYTORCH, pytorch
 from strizh.export.checkpoint import Checkpoint, read_checkpoint
 from strizh.export.families import Family, find_family
 from strizh.export.graphs import write_variant
@@ -144,8 +146,10 @@ def _trace(
         return manifest
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     wishes.step("checking parity")
-    name = PORTABLE_FP32.name
-    figures = parity_with(folder, name, *pytorch(checkpoint, planned, options), parity_texts())
+    name, model = PORTABLE_FP32.name, pytorch(checkpoint, planned, options)
+    figures = parity_with(
+        folder, name, PYTORCH, lambda texts: np.stack([model(text)[1] for text in texts]), parity_texts()
+    )
     return _keeping_promises(manifest, {name: figures}, made, wishes.force)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Array
@@ -69,13 +69,17 @@ def run(
         tuple(x[rows] for rows in ops.texts(cu_seqlens)),
         _sentences(spec, weights, x, cu_seqlens),
         _logits(spec, weights, x, cu_seqlens) if spec.classifier else None,
-        *(tuple(rows[part] for part in ops.texts(cu_seqlens)) for rows in _token_heads(spec, weights, x, ids)),
+        *(tuple(rows[part] for part in ops.texts(cu_seqlens)) for rows in token_heads(spec, weights, x, ids)),
     )
 
 
-def _token_heads(spec: EncoderSpec, weights: Mapping[str, Array], x: Any, ids: Any) -> Iterator[NDArray[np.float64]]:
-    """Term weights and vectors of late interaction of all tokens; no columns where the spec has none."""
-    sparse = vectors = np.zeros((len(ids), 0))
+def token_heads(
+    spec: EncoderSpec, weights: Mapping[str, Array], x: ArrayLike, ids: ArrayLike
+) -> Iterator[NDArray[np.float64]]:
+    """Term weights [tokens, 1] and vectors of late interaction [tokens, dim] of token embeddings `x`; no columns where the
+    spec has none.
+    """
+    sparse = vectors = np.zeros((np.size(ids), 0))
     if spec.sparse is not None:
         sparse = ops.activate(ops.linear(x, weights["sparse.weight"], weights["sparse.bias"]), "relu")
         sparse = np.where(np.isin(ids, spec.sparse)[:, None], 0, sparse)
@@ -149,11 +153,17 @@ def _sentences(spec: EncoderSpec, weights: Mapping[str, Array], x: Any, cu_seqle
 
 
 def _logits(spec: EncoderSpec, weights: Mapping[str, Array], x: Any, cu_seqlens: Any) -> NDArray[np.float64]:
-    assert spec.classifier is not None
-    vector = _pool(weights, x, cu_seqlens, spec.classifier.pooling)
-    if spec.classifier.hidden_activation:
-        dense = ops.linear(vector, weights["classifier.dense.weight"], weights.get("classifier.dense.bias"))
-        vector = ops.activate(dense, spec.classifier.hidden_activation)
-    if spec.classifier.hidden_norm:
-        vector = _norm(spec, weights, "classifier.norm", vector)
-    return ops.linear(vector, weights["classifier.out.weight"], weights["classifier.out.bias"])
+    head = spec.classifier
+    assert head is not None
+
+    def hidden(x: Any) -> Any:
+        if head.hidden_activation:
+            dense = ops.linear(x, weights["classifier.dense.weight"], weights.get("classifier.dense.bias"))
+            x = ops.activate(dense, head.hidden_activation)
+        return _norm(spec, weights, "classifier.norm", x) if head.hidden_norm else x
+
+    def pool(x: Any) -> NDArray[np.float64]:
+        return _pool(weights, x, cu_seqlens, head.pooling)
+
+    vector = pool(hidden(x)) if head.hidden_of_tokens else hidden(pool(x))
+    return ops.linear(vector, weights["classifier.out.weight"], weights.get("classifier.out.bias"))

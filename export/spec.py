@@ -88,6 +88,8 @@ class Classifier:
     hidden_activation: str | None = None  # XLM-R's head: dense -> tanh -> out_proj; None is one linear layer
     hidden_bias: bool = True  # of that dense
     hidden_norm: bool = False  # ModernBERT's head: dense -> gelu -> norm -> classifier
+    hidden_of_tokens: bool = False  # EuroBERT's head: dense -> gelu of every token before they are pooled
+    out_bias: bool = True  # of the last layer; Qwen3's has none
     activation: str = "identity"  # what turns its logits into scores: "sigmoid", "softmax" or "identity"
     token_types: int = 1  # rows of the token type table, with which it tells the two texts of a pair apart
 
@@ -186,7 +188,7 @@ class EncoderSpec:
                 yield from _linear("classifier.dense", (hidden, hidden), self.classifier.hidden_bias)
             if self.classifier.hidden_norm:
                 yield from self._norm("classifier.norm")
-            yield from _linear("classifier.out", (len(self.classifier.labels), hidden), True)
+            yield from _linear("classifier.out", (len(self.classifier.labels), hidden), self.classifier.out_bias)
 
     def _norm(self, slot: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{slot}.weight", (self.hidden_size,)

@@ -43,7 +43,7 @@ def lengths(manifest: Manifest) -> list[int]:
 def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
     """Token ids of exactly these lengths, from our own sentences; the special tokens stay at both ends where they fit."""
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
-    ids = [tokenizer.encode(text).ids for text in _known(tokenizer)]
+    ids = [tokenizer.encode(text).ids for text in _known_by(tokenizer)]
     first, last = ids[0][:1], ids[0][-1:]
     stream = [token for text in ids for token in text[1:-1]]
     found = []
@@ -56,12 +56,17 @@ def texts_of(bundle: Path, wanted: Sequence[int]) -> list[list[int]]:
 def sentences_of(bundle: Path, longest: int) -> list[list[int]]:
     """Token ids of our own 64 sentences, cut to `longest`; of languages without words in this tokenizer, none."""
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
-    sentences = _known(tokenizer)
+    sentences = _known_by(tokenizer)
     tokenizer.enable_truncation(longest)
     return [tokenizer.encode(text).ids for text in sentences]
 
 
-def _known(tokenizer: Tokenizer) -> list[str]:
+def known_sentences(bundle: Path) -> list[str]:
+    """Our own 64 sentences, but for those in languages without words in this tokenizer."""
+    return _known_by(Tokenizer.from_file(str(bundle / TOKENIZER)))
+
+
+def _known_by(tokenizer: Tokenizer) -> list[str]:
     """Our own sentences in the model's languages, as the export's own check has them; padding and cutting are off then."""
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -80,7 +80,7 @@ def _one(name: str, variants: Sequence[str], folder: Path, settings: Settings, r
                 continue
             seconds = monotonic() - started
             if expected is None:
-                expected = of_checkpoint(str(checkpoint), bundle, manifest)[1](texts)
+                expected = of_checkpoint(str(checkpoint), bundle, manifest).vectors(texts)
             with strizh.load(bundle, variant=variant, threads=settings.threads) as encoder:
                 figures = compare(encoder.encode_tokens(PackedBatch.pack(texts)), expected, "transformers")
             entry = manifest.variants[variant]

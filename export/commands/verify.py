@@ -56,7 +56,17 @@ def _misses(bundle: Bundle, name: str, figures: dict[str, Any]) -> list[str]:
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from strizh.export.baseline import of_checkpoint, own_float32
     from strizh.export.instruction_sets import cosine_by_instruction_set
-    from strizh.export.verify import check_prompts, grid, lengths, rank_agreement, sentences_of, summary, texts_of
+    from strizh.export.token_parity import TokenHeads
+    from strizh.export.verify import (
+        check_prompts,
+        grid,
+        known_sentences,
+        lengths,
+        rank_agreement,
+        sentences_of,
+        summary,
+        texts_of,
+    )
     from strizh.runtime import choose, host
 
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
@@ -64,10 +74,11 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     if unknown := [name for name in asked if name not in manifest.variants]:
         raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(manifest.variants)}.")
     found = of_checkpoint(arguments.against, folder, manifest) if arguments.against else own_float32(folder, manifest)
-    against, baseline = found or ("itself alone", None)
-    texts = texts_of(folder, lengths(manifest))
+    against, texts = found.name if found else "itself alone", texts_of(folder, lengths(manifest))
     sentences = sentences_of(folder, manifest.max_length)
-    expected, near = (baseline(texts), baseline(sentences)) if baseline else (None, None)
+    expected, near = (found.vectors(texts), found.vectors(sentences)) if found else (None, None)
+    words = known_sentences(folder) if manifest.sparse or manifest.multi_vector else []
+    heads = found.token_heads(words) if found and words else None
     report: dict[str, dict[str, Any]] = {}
     for name in asked:
         if not arguments.variants and (why := choose.obstacle(manifest.variants[name].target, machine)):
@@ -77,6 +88,8 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
         prompts = check_prompts(folder, name, manifest)
         neighbours = None if near is None else rank_agreement(folder, name, sentences, near)
         report[name] = summary(cells, against, neighbours) | {"prompts": prompts}
+        if heads:
+            report[name] |= TokenHeads.of_variant(folder, name, words).against(heads)
         if manifest.variants[name].target == "cpu":
             report[name]["cosine_by_instruction_set"] = cosine_by_instruction_set(folder, name, texts, expected)
     return report
@@ -93,6 +106,10 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
         print(f"  largest difference of unit vectors  {figures['max_abs']:.1e}")
         effect = figures["batch_effect"]
         print(f"  moved by its neighbours             {f'{effect:.1e}' if effect else 'not by one bit'}")
+        if (error := figures["sparse_error"]) is not None:
+            print(f"  term weights off by {error:.1e} of the largest")
+        if (cosine := figures["colbert_cosine_min"]) is not None:
+            print(f"  ColBERT vectors' cosine {cosine:.9f} at worst")
         print(f"  prompts     {', '.join(figures['prompts']) or 'none'}")
         print(
             "  tokens      "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import strizh
-from strizh.export.baseline import of_checkpoint
+from strizh.export.baseline import PYTORCH, of_checkpoint
 from strizh.export.evaluate.task import Array, Measure, Role, Task, Text, interval
 from strizh.export.recipes import RECIPES
 from strizh.kernels.reference import normalize
@@ -70,7 +70,7 @@ def evaluate(
 ) -> dict[str, Result]:
     """Every variant on every task. The baseline is `checkpoint` in PyTorch, else the bundle's float32 variant."""
     float32 = [name for name in RECIPES if name in manifest.variants and manifest.variants[name].precision == "fp32"]
-    against = "PyTorch float32" if checkpoint else next(iter(float32), None)
+    against = PYTORCH if checkpoint else next(iter(float32), None)
     baseline = None
     if against is not None:
         step(against)
@@ -108,7 +108,7 @@ def _of_variant(bundle: Path, variant: str, prompts: Prompts) -> Iterator[Embed]
 @contextmanager
 def _of_checkpoint(bundle: Path, manifest: Manifest, checkpoint: str, prompts: Prompts) -> Iterator[Embed]:
     """Token ids of the bundle's tokenizer through the checkpoint's own model."""
-    _, baseline = of_checkpoint(checkpoint, bundle, manifest)
+    baseline = of_checkpoint(checkpoint, bundle, manifest).vectors
     with strizh.load(bundle) as encoder, warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)
 

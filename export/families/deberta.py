@@ -10,7 +10,7 @@ from collections.abc import Callable
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
 from strizh.export.families.disentangled import described, position_source
-from strizh.export.families.heads import sequence_classifier
+from strizh.export.families.heads import is_classifier, sequence_classifier
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Array, Source
 
@@ -51,6 +51,8 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 def context_classifier(checkpoint: Checkpoint) -> Classifier | None:
     """DeBERTa's head: the first token through a dense layer with `pooler_hidden_act`, then one linear layer."""
+    if not is_classifier(checkpoint):
+        return None
     pooler = bert.activation_named(str(checkpoint.config.get("pooler_hidden_act", "gelu")), "pooler_hidden_act")
     return sequence_classifier(checkpoint, Pooling.CLS, pooler)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import is_classifier, sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Norm, Positions
+from strizh.export.spec import Classifier, EncoderSpec, Layer, Norm, Pooling, Positions
 from strizh.export.weights import Source
-from strizh.runtime.errors import CheckpointError
+from strizh.runtime.errors import CheckpointError, UnsupportedModel
 
 NAME = "eurobert"
 IGNORED = (r"lm_head\..*", r"dense\..*", r"classifier\..*", r"score\..*")  # of language models and classifiers
+_CLASSIFIER_POOLINGS = {"bos": Pooling.CLS, "mean": Pooling.MEAN, "late": Pooling.MEAN}
 
 
 def matches(checkpoint: Checkpoint) -> bool:
@@ -21,11 +23,24 @@ def matches(checkpoint: Checkpoint) -> bool:
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    return EncoderSpec(**llama_fields(checkpoint), family=NAME)
+    return EncoderSpec(**llama_fields(checkpoint), family=NAME, classifier=_classifier(checkpoint))
 
 
 def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
-    return llama_sources(spec)
+    return llama_sources(spec) | bert.pair("classifier.dense", "dense") | bert.pair("classifier.out", "classifier")
+
+
+def _classifier(checkpoint: Checkpoint) -> Classifier | None:
+    """A dense layer and GELU before or after the pooling; before it, where the config does not say."""
+    if not is_classifier(checkpoint):
+        return None
+    config = checkpoint.config
+    pooling = str(config.get("classifier_pooling") or config.get("clf_pooling") or "late")  # the second as published
+    if pooling not in _CLASSIFIER_POOLINGS:
+        raise UnsupportedModel(
+            f"classifier_pooling {pooling!r} is not known; known: {', '.join(_CLASSIFIER_POOLINGS)}."
+        )
+    return sequence_classifier(checkpoint, _CLASSIFIER_POOLINGS[pooling], "gelu", hidden_of_tokens=pooling == "late")
 
 
 def llama_fields(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -6,24 +6,24 @@ from strizh.runtime.bundle import SCORE_ACTIVATIONS
 from strizh.runtime.errors import UnsupportedModel
 
 
-def sequence_classifier(
-    checkpoint: Checkpoint,
-    pooling: Pooling,
-    hidden_activation: str | None = None,
-    hidden_bias: bool = True,
-    hidden_norm: bool = False,
-) -> Classifier | None:
-    """The head, if the checkpoint was saved as `...ForSequenceClassification`."""
+def is_classifier(checkpoint: Checkpoint) -> bool:
+    """Whether it was saved as `...ForSequenceClassification`: others' configs may have settings of a head too."""
     names = checkpoint.config.get("architectures") or ()
-    if not any(str(name).endswith("ForSequenceClassification") for name in names):
+    return any(str(name).endswith("ForSequenceClassification") for name in names)
+
+
+def sequence_classifier(
+    checkpoint: Checkpoint, pooling: Pooling, hidden_activation: str | None = None, **shape: bool
+) -> Classifier | None:
+    """The head, if the checkpoint has one. `shape`: further fields of `Classifier`."""
+    if not is_classifier(checkpoint):
         return None
     labels = _labels(checkpoint)
     return Classifier(
         labels,
         pooling,
         hidden_activation,
-        hidden_bias,
-        hidden_norm,
+        **shape,
         activation=_activation(checkpoint, len(labels)),
         token_types=int(checkpoint.config.get("type_vocab_size") or 1),
     )
@@ -59,4 +59,4 @@ def _activation(checkpoint: Checkpoint, labels: int) -> str:
     return by_problem.get(str(config.get("problem_type")), "sigmoid" if labels == 1 else "softmax")
 
 
-_OUTPUTS = ("classifier.weight", "classifier.out_proj.weight")
+_OUTPUTS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")

@@ -13,8 +13,9 @@ import numpy as np
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Positions
+from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Array, Source, block
 
 NAME = "jina-embeddings-v3"
@@ -49,11 +50,13 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=(Layer(rope),) * int(checkpoint.require("num_hidden_layers")),
+        classifier=sequence_classifier(checkpoint, Pooling.CLS, "tanh"),
     )
 
 
 def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
-    found = {"embeddings.word": _words(checkpoint)} | bert.pair("embeddings.norm", "emb_ln")
+    found = {"embeddings.word": _words(checkpoint)} | bert.pair("embeddings.norm", "emb_ln") | bert.head_sources()
+    found |= bert.pair("classifier.dense", "classifier.dense") | bert.pair("classifier.out", "classifier.out_proj")
     for index in range(len(spec.layers)):
         slot, name = f"layers.{index}", f"encoder.layers.{index}"
         for part in ("weight", "bias"):

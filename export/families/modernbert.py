@@ -10,7 +10,7 @@ from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
-from strizh.export.families.heads import sequence_classifier
+from strizh.export.families.heads import is_classifier, sequence_classifier
 from strizh.export.rope import read_rope
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Source, block
@@ -83,6 +83,8 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 def _classifier(checkpoint: Checkpoint) -> Classifier | None:
     config = checkpoint.config
+    if not is_classifier(checkpoint):
+        return None
     pooling = str(config.get("classifier_pooling", "cls"))
     if pooling not in _CLASSIFIER_POOLINGS:
         raise UnsupportedModel(

@@ -7,8 +7,10 @@ part here.
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.families.heads import is_classifier
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Positions
 from strizh.export.weights import Source
+from strizh.runtime.errors import UnsupportedModel
 
 NAME = "t5"
 WORDS = ("shared.weight", "encoder.embed_tokens.weight")  # two names of one table; a file may have either or both
@@ -22,6 +24,11 @@ def matches(checkpoint: Checkpoint) -> bool:
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = checkpoint.config
+    if is_classifier(checkpoint):
+        raise UnsupportedModel(
+            f"{checkpoint.folder} is a T5ForSequenceClassification, whose labels come from its decoder; strizh exports T5's "
+            "encoder only. Save the encoder by itself, as a T5EncoderModel."
+        )
     activation, gated = _feed_forward(str(config.get("feed_forward_proj", "relu")))
     heads = int(checkpoint.require("num_heads"))
     return EncoderSpec(

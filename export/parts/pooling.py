@@ -5,7 +5,7 @@ from collections.abc import Callable
 from strizh.export.graph import FLOAT, Graph
 from strizh.export.parts.embeddings import counted, sequence_length
 from strizh.export.parts.linear import activation, linear, norm
-from strizh.export.spec import EncoderSpec, Pooling
+from strizh.export.spec import Classifier, EncoderSpec, Pooling
 
 # [batch, hidden_size] of all token vectors, in one of the ways that `Pooling` names.
 Pool = Callable[[Graph, str, Pooling], str]
@@ -30,12 +30,18 @@ def logits(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> str:
     head = spec.classifier
     assert head is not None
     with g.scope("classifier"):
-        vector = pool(g, hidden, head.pooling)
-        if head.hidden_activation:
-            vector = activation(g, head.hidden_activation, linear(g, vector, "classifier.dense", head.hidden_bias))
-        if head.hidden_norm:
-            vector = norm(g, spec, vector, "classifier.norm")
-        return linear(g, vector, "classifier.out")
+        if head.hidden_of_tokens:
+            vector = pool(g, _hidden(g, spec, head, hidden), head.pooling)
+        else:
+            vector = _hidden(g, spec, head, pool(g, hidden, head.pooling))
+        return linear(g, vector, "classifier.out", head.out_bias)
+
+
+def _hidden(g: Graph, spec: EncoderSpec, head: Classifier, x: str) -> str:
+    """What a head does before its last layer."""
+    if head.hidden_activation:
+        x = activation(g, head.hidden_activation, linear(g, x, "classifier.dense", head.hidden_bias))
+    return norm(g, spec, x, "classifier.norm") if head.hidden_norm else x
 
 
 def pool_padded(g: Graph, hidden: str, mode: Pooling) -> str:

@@ -17,7 +17,7 @@ from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.token_heads import token_heads
 from strizh.export.quantize.rounding import rows
-from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
+from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
 from strizh.kernels import layout
@@ -294,12 +294,18 @@ def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
     head = spec.classifier
     assert head is not None
     with g.scope("classifier"):
-        vector = _pool(g, spec, hidden, head.pooling)
-        if head.hidden_activation:
-            vector = _dense(g, "classifier.dense", vector, (spec.hidden_size,) * 2, head.hidden_activation)
-        if head.hidden_norm:
-            vector = _norm(g, spec, "classifier.norm", vector)
+        if head.hidden_of_tokens:
+            vector = _pool(g, spec, _hidden(g, spec, head, hidden), head.pooling)
+        else:
+            vector = _hidden(g, spec, head, _pool(g, spec, hidden, head.pooling))
         return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
+
+
+def _hidden(g: _Packer, spec: EncoderSpec, head: Classifier, x: str) -> str:
+    """What a head does before its last layer."""
+    if head.hidden_activation:
+        x = _dense(g, "classifier.dense", x, (spec.hidden_size,) * 2, head.hidden_activation)
+    return _norm(g, spec, "classifier.norm", x) if head.hidden_norm else x
 
 
 def _token_dense(g: _Packer, slot: str, x: str, kind: str) -> str:

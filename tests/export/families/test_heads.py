@@ -11,18 +11,11 @@ import torch
 from sentence_transformers import CrossEncoder
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    BertConfig,
+    AutoConfig,
+    AutoModelForSequenceClassification,
     BertForSequenceClassification,
-    GteConfig,
-    GteForSequenceClassification,
-    ModernBertConfig,
-    ModernBertForSequenceClassification,
-    NomicBertConfig,
-    NomicBertForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
-    XLMRobertaConfig,
-    XLMRobertaForSequenceClassification,
 )
 
 import strizh
@@ -50,6 +43,9 @@ WITHOUT_TYPES: dict[str, dict[str, Any]] = {
     "xlm-roberta": {"pad_token_id": 1, "type_vocab_size": 1},
     "gte": {"pad_token_id": 1, "type_vocab_size": 1},
     "modernbert": {"pad_token_id": 1, "cls_token_id": 0, "sep_token_id": 2, "local_attention": 8},
+    "jina_embeddings_v3": {"pad_token_id": 1, "type_vocab_size": 1},
+    "eurobert": {"pad_token_id": 1, "num_key_value_heads": 2, "classifier_pooling": "late"},
+    "qwen3": {"pad_token_id": 1, "num_key_value_heads": 2, "head_dim": 16},
 }
 PAIRS = [
     ("стриж летит", "the swift flies over water"),
@@ -80,16 +76,7 @@ def tokenizer_of(family: str) -> PreTrainedTokenizerFast:
 
 def model_of(family: str, **config: Any) -> PreTrainedModel:
     config = SHAPE | {"pad_token_id": 0} | WITHOUT_TYPES.get(family, {}) | config
-    match family:
-        case "bert":
-            return BertForSequenceClassification(BertConfig(**config))
-        case "modernbert":
-            return ModernBertForSequenceClassification(ModernBertConfig(**config))
-        case "nomic_bert":
-            return NomicBertForSequenceClassification(NomicBertConfig(**config))
-        case "gte":
-            return GteForSequenceClassification(GteConfig(**config))
-    return XLMRobertaForSequenceClassification(XLMRobertaConfig(**config))
+    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config))
 
 
 @pytest.fixture
@@ -109,7 +96,7 @@ def publish_classifier(tmp_path: Path, shake: Callable[[PreTrainedModel], None])
 # bf16 in one of them: a single logit that is the small rest of a sum misses the promise, which is a share of it.
 @pytest.mark.parametrize(
     ("family", "variants"),
-    [("bert", VARIANTS), ("xlm-roberta", FLOAT32), ("modernbert", FLOAT32), ("nomic_bert", FLOAT32), ("gte", FLOAT32)],
+    [("bert", VARIANTS), *((family, FLOAT32) for family in (*WITHOUT_TYPES, "nomic_bert"))],
 )
 def test_a_cross_encoder_scores_and_ranks_as_its_own(
     family: str, variants: list[str], publish_classifier: Callable[..., Path], tmp_path: Path
@@ -226,6 +213,54 @@ def test_a_cross_encoder_saved_by_sentence_transformers(
     assert manifest.activation == "identity"
     with strizh.load(tmp_path / "bundle", variant=VARIANTS[0]) as encoder:
         np.testing.assert_allclose(encoder.classify(PAIRS)[:, 0], theirs.predict(PAIRS), atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["bos", "mean"])
+def test_eurobert_pools_before_its_dense_layer_where_it_says_so(
+    pooling: str, publish_classifier: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = publish_classifier("eurobert", num_labels=3, classifier_pooling=pooling)
+    export_model(folder, tmp_path / "bundle", variants=FLOAT32)
+    expected = CrossEncoder(str(folder), device="cpu").predict(PAIRS, activation_fn=torch.nn.Identity())
+    for variant in FLOAT32:
+        with strizh.load(tmp_path / "bundle", variant=variant) as encoder:
+            np.testing.assert_allclose(encoder.classify(PAIRS, activation="identity"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "setting", "message"),
+    [
+        ("eurobert", {"classifier_pooling": "max"}, "classifier_pooling 'max' is not known; known: bos, mean, late"),
+        ("modernbert", {"classifier_pooling": "max"}, "classifier_pooling 'max' is not known; known: cls, mean"),
+        ("modernbert", {"classifier_activation": "mish"}, "classifier_activation 'mish' is not known"),
+        ("deberta-v2", {"pooler_hidden_act": "mish"}, "pooler_hidden_act 'mish' is not known"),
+        ("qwen3", {"pad_token_id": 2}, "ends every text with pad_token_id 2"),
+    ],
+)
+def test_a_head_that_is_not_known_is_refused_where_there_is_one(
+    family: str, setting: dict[str, Any], message: str, publish_classifier: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = publish_classifier(family)
+    stored = json.loads((folder / "config.json").read_text()) | setting
+    (folder / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(UnsupportedModel, match=message):
+        export_model(folder, tmp_path / "bundle", variants=VARIANTS[:1])
+    # Of an encoder the same setting says nothing.
+    plain = stored | {
+        "architectures": [name.replace("ForSequenceClassification", "Model") for name in stored["architectures"]]
+    }
+    (folder / "config.json").write_text(json.dumps(plain))
+    manifest = export_model(folder, tmp_path / "plain", variants=VARIANTS[:1])
+    assert manifest.labels == ()
+
+
+def test_a_t5_that_classifies_with_its_decoder_is_refused(
+    publish_classifier: Callable[..., Path], tmp_path: Path
+) -> None:
+    sizes = {"d_model": 48, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    folder = publish_classifier("t5", **sizes)
+    with pytest.raises(UnsupportedModel, match=r"labels come from its decoder.*Save the encoder by itself"):
+        export_model(folder, tmp_path / "bundle", variants=VARIANTS[:1])
 
 
 def test_an_activation_that_is_not_known_is_named(publish_classifier: Callable[..., Path], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from transformers import AutoModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
@@ -13,6 +14,8 @@ import strizh
 from strizh.export import export_model, reference
 from strizh.export.parity import parity_texts
 from strizh.kernels import library_path
+from strizh.runtime import cli
+from strizh.runtime.bundle import MANIFEST, File, read_manifest
 from strizh.runtime.errors import CheckpointError, ParityError, TruncationWarning, UsageError
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
@@ -120,16 +123,47 @@ def test_a_head_file_that_does_not_fit_is_refused(bge: Path, tmp_path: Path) -> 
         export_model(bge, tmp_path / "bundle", variants=["portable-fp32"])
 
 
-@pytest.mark.parametrize(("head", "what"), [("sparse", "term weights off by"), ("multi_vector", "ColBERT vectors' cosine")])
+@pytest.mark.parametrize(
+    ("head", "what"), [("sparse", "term weights off by"), ("multi_vector", "ColBERT vectors' cosine")]
+)
 def test_a_head_that_misses_its_promise_is_not_written(
     head: str, what: str, bge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = reference.run
 
     def other_head(spec: Any, weights: Any, *texts: Any) -> Any:
-        return real(spec, {slot: weights[slot] for slot in weights} | {f"{head}.bias": weights[f"{head}.bias"] + 1}, *texts)
+        return real(
+            spec, {slot: weights[slot] for slot in weights} | {f"{head}.bias": weights[f"{head}.bias"] + 1}, *texts
+        )
 
     monkeypatch.setattr(reference, "run", other_head)
     with pytest.raises(ParityError, match=what):
         export_model(bge, tmp_path / "bundle", variants=["portable-fp32"])
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("against", [False, True], ids=["own-float32", "pytorch"])
+def test_verify_measures_the_heads(
+    against: bool, bge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, checkpoint = tmp_path / "bundle", ["--against", str(bge)] if against else []
+    export_model(bge, bundle, variants=["portable-fp32", "ort-fp32"], verify=False)
+    command = ["verify", str(bundle), "--variants", "ort-fp32", *checkpoint]
+    assert cli.main(command) == 0
+    grid = read_manifest(bundle).parity["ort-fp32"]["grid"]
+    assert grid["sparse_error"] < 1e-5
+    assert grid["colbert_cosine_min"] > 1 - 1e-9
+    _spoil(bundle / "onnx/model_ort.onnx", "sparse.bias")
+    manifest = read_manifest(bundle)
+    manifest.files["onnx/model_ort.onnx"] = File.of(bundle / "onnx/model_ort.onnx")
+    (bundle / MANIFEST).write_text(manifest.to_json())
+    capsys.readouterr()
+    assert cli.main(command) == 1
+    assert "MISSED      term weights off by" in capsys.readouterr().out
+
+
+def _spoil(path: Path, tensor: str) -> None:
+    model = onnx.load(path)
+    bias = next(one for one in model.graph.initializer if one.name == tensor)
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(1), tensor))
+    onnx.save(model, path)

@@ -148,7 +148,7 @@ def test_verify_compares_with_the_whole_checkpoint(make_cuttable: MakeCuttable, 
     folder = make_cuttable("unigram")
     manifest = export_model(folder, tmp_path / "cut", variants=["portable-fp32"], keep_languages=[str(corpus)])
     assert manifest.parity["portable-fp32"]["against"] == "the spec in NumPy float64, vocabulary whole"
-    against, vectors = of_checkpoint(str(folder), tmp_path / "cut", manifest)
+    against, vectors, _ = of_checkpoint(str(folder), tmp_path / "cut", manifest)
     with strizh.load(tmp_path / "cut") as encoder:
         ids = encoder.tokenize(OTHERS[0]).input_ids.tolist()
         expected = vectors([ids])[0]
