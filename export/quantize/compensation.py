@@ -24,30 +24,34 @@ def compensated(weight: Array, inputs: Array, largest: int) -> tuple[Codes, Arra
     Scales are those of `rounding.columns`, and the largest number of each column keeps its code, so that who finds the
     scale from `codes * scale` anew finds the same codes.
     """
-    upper, order = _cholesky(inputs)
-    left = np.asarray(weight[order], np.float32)
-    scale = np.abs(left).max(0, initial=0) / np.float32(largest)
+    taken, order = _taken_over(inputs)
+    weight = np.asarray(weight[order], np.float32)
+    scale = np.abs(weight).max(0, initial=0) / np.float32(largest)
     scale[scale == 0] = 1
-    tops, ends = np.abs(left).argmax(0), np.sign(left) * largest
-    codes = np.empty_like(left)
-    for start in range(0, len(left), _BLOCK):
+    tops, ends = np.abs(weight).argmax(0), np.sign(weight) * largest
+    errors, codes = np.empty_like(weight), np.empty(weight.shape, np.int8)
+    for start in range(0, len(weight), _BLOCK):
         block = slice(start, start + _BLOCK)
-        errors = np.empty_like(left[block])
-        for row in range(start, start + len(errors)):
-            code = np.clip(np.rint(left[row] / scale), -largest, largest)
-            codes[row] = np.where(tops == row, ends[row], code)
-            error = errors[row - start] = (left[row] - codes[row] * scale) / upper[row, row]
-            left[row + 1 : block.stop] -= np.outer(upper[row, row + 1 : block.stop], error)
-        left[block.stop :] -= upper[block, block.stop :].T @ errors
-    found = np.empty(codes.shape, np.int8)
-    found[order] = codes
-    return found, scale
+        wanted = weight[block] + taken[:start, block].T @ errors[:start]
+        for row, sought in enumerate(wanted, start):
+            sought += taken[start:row, row] @ errors[start:row]
+            code = np.where(tops == row, ends[row], np.rint(sought / scale).clip(-largest, largest))
+            errors[row] = weight[row] - code * scale
+            codes[order[row]] = code
+    return codes, scale
 
 
-def _cholesky(inputs: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Upper Cholesky factor of the Hessian's inverse, and its order of inputs: those with the largest squares first."""
-    rows = np.asarray(inputs, np.float64)
+def _taken_over(inputs: Array) -> tuple[Array, NDArray[np.int64]]:
+    """What each row takes over of the error of every one before it, strictly upper [in, in], and the order of rows: those
+    of the inputs with the largest squares first.
+
+    With the Hessian H = R R^T, R upper, it is R with every column divided by its diagonal: the feedback that GPTQ takes
+    from the Cholesky factor of the inverse, without the inverse (J. Chee et al., QuIP, 2023, theorem 6).
+    """
+    rows = np.asarray(inputs, np.float32)  # enough: the damping keeps the condition below 5 in + 1
     hessian = rows.T @ rows  # of half the squared error: the factor has no say
     hessian[np.diag_indices(len(hessian))] += _DAMPING * np.trace(hessian) / len(hessian) or 1
     order = np.argsort(-np.diag(hessian), kind="stable")
-    return np.linalg.cholesky(np.linalg.inv(hessian[np.ix_(order, order)])).T.astype(np.float32), order
+    last = order[::-1]
+    upper = np.linalg.cholesky(hessian[np.ix_(last, last)])[::-1, ::-1]
+    return np.ascontiguousarray(upper / np.diag(upper)), order

@@ -3,6 +3,8 @@
 import dataclasses
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from strizh.export.parity import cosines
 from strizh.export.passes.int8_products import inputs_of_products, quantize_products
 from strizh.export.quantize.calibration import Ids, Observed, Observer
 from strizh.export.quantize.compensation import compensated
-from strizh.export.quantize.probe import opened
+from strizh.export.quantize.probe import Run, of_one_length, opened
 from strizh.export.quantize.rounding import Codes
 from strizh.export.quantize.sensitivity import Cosines, least_kept
 from strizh.export.quantize.site import PerRow, Site, Static
@@ -71,14 +73,15 @@ class Calibration:
         self.inputs = inputs_of_products(model)
         norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
         self._of_norm = norms | {name for name in self.inputs if name == "token_embeddings"}
-        observer, vectors = Observer(), []
+        observer, vectors = Observer(), dict[int, Array]()
         with opened(model, folder, ("sentence_embedding", *self.inputs)) as run:
-            for text in texts:
-                values = run(text)
-                vectors.append(values.pop("sentence_embedding")[0])
-                observer.see(values)
+            for together in of_one_length(texts):
+                values = run([texts[number] for number in together])
+                vectors |= zip(together, values.pop("sentence_embedding"), strict=True)
+                for row in range(len(together)):
+                    observer.see({name: value[row] for name, value in values.items()})
         self.observed: Mapping[str, Observed] = observer.found
-        self.vectors = np.stack(vectors)
+        self.vectors = np.stack([vectors[number] for number in range(len(texts))])
 
     def plan(self, int8: Int8, promise: Promise, step: Callable[[str], None]) -> Quantized:
         """A quantiser for every site; the most sensitive sites stay in float if the promise is missed."""
@@ -95,14 +98,27 @@ class Calibration:
             matching = dict(zip(names, codes, strict=True))
             sites.append(Site(name, names, size, found.activations, found.smoothing, matching))
             alphas[name] = found.alpha
-        quantize_products(model, sites, switches=True)
-        with opened(model, self._folder) as run:
+        quantize_products(model, sites)
+        with ExitStack() as graphs:
+            whole = graphs.enter_context(opened(model, self._folder))
+
+            @cache
+            def with_switches() -> Run:
+                """The same with every product in float beside it, which takes three times as long: only where it is asked."""
+                both = self.build()
+                quantize_products(both, sites, switches=True)
+                return graphs.enter_context(opened(both, self._folder))
 
             def measure(on: Sequence[Site], texts: Sequence[int] | None = None) -> Cosines:
+                run, switches = whole, dict[str, Any]()
+                if len(on) < len(sites):
+                    run, switches = with_switches(), {site.name: np.array(site in on) for site in sites}
                 rows = range(len(self.texts)) if texts is None else texts
-                switches = {site.name: np.array(site in on) for site in sites}
-                vectors = [run(self.texts[row], **switches)["sentence_embedding"][0] for row in rows]
-                return cosines(np.stack(vectors), self.vectors[rows])
+                judged = [self.texts[row] for row in rows]
+                vectors = np.empty((len(judged), self.vectors.shape[1]), np.float32)
+                for together in of_one_length(judged):
+                    vectors[together] = run([judged[number] for number in together], **switches)["sentence_embedding"]
+                return cosines(vectors, self.vectors[rows])
 
             chosen, kept, reached = least_kept(sites, measure, promise, step)
         return Quantized(int8, tuple(chosen), alphas, kept, reached)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from strizh.export.quantize.calibration import Ids
-from strizh.export.quantize.probe import opened
+from strizh.export.quantize.probe import of_one_length, opened
 from strizh.export.write import without_weights
 from strizh.runtime.errors import ParityError
 
@@ -26,15 +27,21 @@ def magnitudes(model: onnx.ModelProto, texts: Sequence[Ids], folder: Path) -> di
 
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT16:
-            see(tensor.name, float(np.abs(numpy_helper.to_array(tensor)).max(initial=0)))
+            see(tensor.name, _largest(numpy_helper.to_array(tensor)))
     graph = onnx.shape_inference.infer_shapes(without_weights(model), strict_mode=True).graph
     names = [value.name for value in graph.value_info if value.type.tensor_type.elem_type == TensorProto.FLOAT16]
     names = [name for name in names if name not in {tensor.name for tensor in model.graph.initializer}]
     with opened(model, folder, names, TensorProto.FLOAT16) as run:
-        for text in texts:
-            for name, value in run(text).items():
-                see(name, float(np.abs(value).max(initial=0)))
+        for together in of_one_length(texts):
+            for name, value in run([texts[number] for number in together]).items():
+                see(name, _largest(value))
     return {role: float(f"{value:.4g}") for role, value in sorted(found.items())}
+
+
+def _largest(values: NDArray[np.float16]) -> float:
+    """The largest magnitude; NaN if there is one. Without their sign the bits of float16 are in order, NaN last."""
+    bits = (values.view(np.uint16) & 0x7FFF).max(initial=0)
+    return float(bits.astype(np.uint16).view(np.float16))
 
 
 def check(found: dict[str, float]) -> None:

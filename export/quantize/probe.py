@@ -1,4 +1,4 @@
-"""A graph run on calibration texts, one by one, from a file that is gone afterwards."""
+"""A graph run on calibration texts, from a file that is gone afterwards."""
 
 import shutil
 import tempfile
@@ -19,9 +19,19 @@ from strizh.runtime.cores import usable_cores
 
 
 class Run(Protocol):
-    """A padded graph's outputs by name, of one text; `switches` are further inputs."""
+    """A padded graph's outputs [texts, ...] by name, of texts of one length; `switches` are further inputs."""
 
-    def __call__(self, text: Ids, **switches: Any) -> dict[str, NDArray[Any]]: ...
+    def __call__(self, texts: Sequence[Ids], **switches: Any) -> dict[str, NDArray[Any]]: ...
+
+
+def of_one_length(texts: Sequence[Ids]) -> list[list[int]]:
+    """The numbers of the texts, those of one length together: a batch whose weights are read once, and in which there is
+    no padding whose values would be seen.
+    """
+    found: dict[int, list[int]] = {}
+    for number, text in enumerate(texts):
+        found.setdefault(len(text), []).append(number)
+    return list(found.values())
 
 
 @contextmanager
@@ -47,8 +57,8 @@ def opened(
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-        def run(text: Ids, **switches: Any) -> dict[str, NDArray[Any]]:
-            ids = np.asarray([text], np.int64)
+        def run(texts: Sequence[Ids], **switches: Any) -> dict[str, NDArray[Any]]:
+            ids = np.asarray(texts, np.int64)
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), **switches}
             return dict(zip(outputs, session.run(list(outputs), feed), strict=True))
 

@@ -13,13 +13,21 @@ def rows(matrix: Array, largest: int = 127) -> tuple[Codes, Array]:
 
     A row of zeros has codes 0 and scale 1.
     """
-    scale = np.abs(matrix).max(-1, initial=0).astype(np.float32) / np.float32(largest)
-    scale[scale == 0] = 1
-    codes = np.rint(matrix / scale[:, None])
-    return np.clip(codes, -largest, largest).astype(np.int8), scale
+    scale = _scale(np.abs(matrix).max(-1, initial=0), largest)
+    return _codes(matrix / scale[:, None], largest), scale
 
 
 def columns(matrix: Array, largest: int = 127) -> tuple[Codes, Array]:
     """As `rows`, with a scale for each column."""
-    codes, scale = rows(np.ascontiguousarray(matrix.T), largest)
-    return np.ascontiguousarray(codes.T), scale
+    scale = _scale(np.abs(matrix).max(0, initial=0), largest)
+    return _codes(matrix / scale, largest), scale
+
+
+def _scale(magnitudes: Array, largest: int) -> Array:
+    scale = magnitudes.astype(np.float32) / np.float32(largest)
+    scale[scale == 0] = 1
+    return scale
+
+
+def _codes(scaled: Array, largest: int) -> Codes:
+    return np.clip(np.rint(scaled, out=scaled), -largest, largest, out=scaled).astype(np.int8)

@@ -90,7 +90,7 @@ def one_scale(site, spec, weights, texts, tmp_path) -> Static:
     model = targets.build(PORTABLE_FP32, spec, weights, "embedding")
     value = next(name for name, found in inputs_of_products(model).items() if found == site.weights)
     with opened(model, tmp_path, (value,)) as run:
-        return Static(max(float(np.abs(run(text)[value]).max()) for text in texts) / 127)
+        return Static(max(float(np.abs(run([text])[value]).max()) for text in texts) / 127)
 
 
 def nearest(site, spec, weights, largest: int) -> Mapping[str, tuple[Codes, Array]]:
