@@ -44,7 +44,7 @@ _SPECIAL = 5  # ids below it have a meaning
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Nothing is timed. One model at a time, one variant at a time: the largest take 3.3 GB on disk each."""
+    """Nothing is timed. One model at a time, one float variant at a time: the largest take 3.3 GB on disk each."""
     result = blank(settings)
     result["versions"] = {name: version(name) for name in ("strizh", "onnxruntime", "torch", "transformers")}
     environments.HOME.mkdir(parents=True, exist_ok=True)
@@ -67,29 +67,41 @@ def _one(name: str, variants: Sequence[str], folder: Path, settings: Settings, r
     result["models"][name] = {"family": shape.family, "checkpoints": shape.names, "parameters": parameters}
     draw = np.random.default_rng(0)
     texts = [draw.integers(_SPECIAL, shape.config["vocab_size"], length).tolist() for length in LENGTHS]
-    expected = None
-    for variant in variants:
+    expected, waiting = None, _together(variants)
+    while waiting:
+        group = waiting.pop(0)
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            settings.say(f"{name}: {variant}")
+            settings.say(f"{name}: {', '.join(group)}")
             bundle, started = Path(place) / "bundle", monotonic()
             try:
                 # The comparison below is with transformers itself: the export's own would only repeat it.
-                manifest = export_model(checkpoint, bundle, variants=[variant], verify=False)
+                manifest = export_model(checkpoint, bundle, variants=group, verify=False)
             except Error as error:
-                result["absent"].append({"model": name, "contender": variant, "why": str(error)})
+                if len(group) > 1:  # the family may have some of them
+                    waiting += [[variant] for variant in group]
+                else:
+                    result["absent"].append({"model": name, "contender": group[0], "why": str(error)})
                 continue
             seconds = monotonic() - started
             if expected is None:
                 expected = of_checkpoint(str(checkpoint), bundle, manifest).vectors(texts)
-            with strizh.load(bundle, variant=variant, threads=settings.threads) as encoder:
-                figures = compare(encoder.encode_tokens(PackedBatch.pack(texts)), expected, "transformers")
-            entry = manifest.variants[variant]
-            size = sum((bundle / file).stat().st_size for file in (entry.file, *entry.data))
-        result["rows"].append(
-            {"model": name, "family": shape.family, "variant": variant, "parity": asdict(figures)}
-            | {"bytes": size, "export_seconds": round(seconds, 1)}
-        )
-        result["failures"] += [f"{name}: {variant}: {line}" for line in figures.misses(find_recipe(variant).promise)]
+            for variant in group:
+                with strizh.load(bundle, variant=variant, threads=settings.threads) as encoder:
+                    figures = compare(encoder.encode_tokens(PackedBatch.pack(texts)), expected, "transformers")
+                entry = manifest.variants[variant]
+                size = sum((bundle / file).stat().st_size for file in (entry.file, *entry.data))
+                result["rows"].append(
+                    {"model": name, "family": shape.family, "variant": variant, "parity": asdict(figures)}
+                    | {"bytes": size, "export_seconds": round(seconds, 1)}
+                )
+                misses = figures.misses(find_recipe(variant).promise)
+                result["failures"] += [f"{name}: {variant}: {line}" for line in misses]
+
+
+def _together(variants: Sequence[str]) -> list[list[str]]:
+    """What is exported at once: those in int8, which are calibrated once, and each of the others alone."""
+    int8 = [name for name in variants if find_recipe(name).int8]
+    return [*([name] for name in variants if name not in int8), *([int8] if int8 else [])]
 
 
 def _variants(settings: Settings, result: dict[str, Any]) -> list[str]:

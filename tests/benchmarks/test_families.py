@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import published, report, results, run
 from benchmarks.published import PUBLISHED
+from strizh.kernels import library_path
 
 TINY = {"num_hidden_layers": 1, "hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 64}
 SMALL_T5 = {"d_model": 48, "num_layers": 1, "d_ff": 64, "num_heads": 2}
@@ -47,6 +48,23 @@ def test_every_variant_asked_for_has_its_parity_and_size(result: dict[str, Any])
             # mDeBERTa's distances are what each layer makes of them.
             assert row["bytes"] >= 4 * result["models"][model]["parameters"]
         assert not any(name.endswith(("bf16", "int8")) for _, name in rows)
+
+
+@pytest.mark.skipif(library_path() is None, reason="the kernels were not built, so that there is one int8 variant only")
+def test_of_int8_variants_those_that_a_family_has_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LaBSE-en-ru", "mdeberta-v3-base"):
+        small = PUBLISHED[name].config | TINY
+        monkeypatch.setitem(PUBLISHED, name, dataclasses.replace(PUBLISHED[name], config=small))
+    path = tmp_path / "families.json"
+    # So few numbers a row may miss the promise, which is status 1.
+    run.main(["families", "--models", "LaBSE-en-ru,mdeberta-v3-base", "--engines", "*-int8", "--json", str(path)])
+    result = results.read(path)
+    found = {(row["model"], row["variant"]) for row in result["rows"]}
+    assert found == {
+        ("LaBSE-en-ru", "portable-int8"), ("LaBSE-en-ru", "cpu-int8"), ("mdeberta-v3-base", "portable-int8")
+    }  # fmt: skip
+    absent = [(one["model"], one["contender"]) for one in result["absent"] if one["model"] != "every"]
+    assert absent == [("mdeberta-v3-base", "cpu-int8")]
 
 
 def test_the_readme_has_a_line_for_each_shape(tmp_path: Path, result: dict[str, Any]) -> None:
