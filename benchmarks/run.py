@@ -63,6 +63,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         ),
         settled=results.settled(args.settled, here, args.threads) if args.settled else (),
         texts=args.texts,
+        column=args.column or "text",
         batches=_BATCHES if args.batches is None else args.batches,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", help='of suites that have some, with commas between and *: "ragged*,1x16"; quality: tasks'
     )
     parser.add_argument("--texts", type=Path, help="folder of jsonl with real texts; ours without it")
+    parser.add_argument(
+        "--column", help="quality: the side of the texts that is read, `en` for English (default: text)"
+    )
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="least time of a turn")

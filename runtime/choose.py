@@ -41,8 +41,8 @@ def choose(
     if wanted == "auto":
         name, reason, passed_over = _best(variants, host)
     elif wanted in variants:
-        name, reason = wanted, "it was asked for by name"
-        passed_over = dict.fromkeys((other for other in variants if other != name), f"is not {name}")
+        name, reason = wanted, "it was asked for, by variant= or by a tuning"
+        passed_over = dict.fromkeys((other for other in variants if other != name), "was not asked for")
     else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
     asked = providers is not None

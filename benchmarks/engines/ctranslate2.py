@@ -23,7 +23,7 @@ def configurations() -> list[Configuration]:
             "ctranslate2",
             precision,
             {"compute_type": compute_type},
-            files=("ctranslate2.folder",),
+            files=(f"ctranslate2.{compute_type}",),
             least_cosine=least,
         )
         for precision, compute_type, least in precisions
@@ -57,4 +57,4 @@ class CTranslate2Engine:
 
 def open_engine(model: dict[str, Any], threads: int, compute_type: str) -> CTranslate2Engine:
     """Load the converted model."""
-    return CTranslate2Engine(Path(model["files"]) / "ctranslate2.folder", threads, compute_type)
+    return CTranslate2Engine(Path(model["files"]) / f"ctranslate2.{compute_type}", threads, compute_type)

@@ -1,4 +1,4 @@
-"""The checkpoint in CTranslate2's format. Its converter knows no rotary BERT; its runtime does."""
+"""The checkpoint in CTranslate2's format, `float32` or `int8`. Its converter knows no rotary BERT; its runtime does."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,10 @@ def key(source: str) -> str:
 
 
 def make(model: dict[str, Any], source: str, path: str) -> None:
-    """Write the spec tensor by tensor. BERT, and RoPEBert without scaling; `ValueError` for others."""
+    """Write the spec tensor by tensor, with weights of type `source`.
+
+    BERT, and RoPEBert without scaling; `ValueError` for others.
+    """
     import numpy as np
     from ctranslate2.specs import common_spec, transformer_spec
     from safetensors.numpy import load_file
@@ -49,6 +52,7 @@ def make(model: dict[str, Any], source: str, path: str) -> None:
     spec.config.layer_norm_epsilon = config["layer_norm_eps"]
     spec.register_vocabulary(["<unk>", *(f"<{index}>" for index in range(1, config["vocab_size"]))])
     spec.validate()
+    spec.optimize(quantization=source)
     Path(path).mkdir()
     spec.save(path)
 

@@ -19,7 +19,7 @@ from benchmarks.rounds import Method
 from benchmarks.summary import Row
 from benchmarks.workloads import Case
 
-OPTIONS = ("engines", "cases", "texts", "settled", "batches")
+OPTIONS = ("engines", "cases", "texts", "column", "settled", "batches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Settings:
     threads: int
     method: Method
     texts: Path | None
+    column: str  # of the texts: `text`, or `en`
     batches: int  # of the memory suite
     say: Callable[[str], None]
 

@@ -18,7 +18,7 @@ from strizh.kernels.reference import normalize
 
 HELP = "similarity, retrieval and bitext on labelled texts (--texts DIR): the loss to float32"
 MODELS = ("tests/data/rope-e5-tiny-ru",)
-HEEDS = ("engines", "cases", "texts")
+HEEDS = ("engines", "cases", "texts", "column")
 TASKS = ("stsb", "xquad", "tatoeba", "docs")  # parts of file names: the others are large, or saturated
 NOTES = ("float32: the score; every other line: the difference to it [its 95 % interval by the paired bootstrap]",)
 _BATCH = 16  # texts a batch for engines that pad
@@ -31,7 +31,7 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     if settings.texts is None:
         raise UnfitOption("quality needs labelled texts: give their folder with --texts DIR")
-    tasks = find_tasks(settings.texts, names=settings.cases or TASKS)
+    tasks = find_tasks(settings.texts, settings.column, settings.cases or TASKS)
     if unknown := [name for name in settings.cases if not any(name in task.name for task in tasks)]:
         raise UnknownName(
             f"{settings.texts} holds no task named {' or '.join(unknown)}, only {', '.join(task.name for task in tasks)}"

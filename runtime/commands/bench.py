@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
     from strizh.runtime.measuring import Case
 
 HELP = "measure a bundle's variants on this machine and recommend how to load it"
+_QUIET = 1.15  # the quickest turn over the slowest, on a machine with nothing else to do
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="folder written by strizh export")
     parser.add_argument("--variants", metavar="A,B", help="only these (default: all that run here)")
     parser.add_argument("--threads", metavar="N", type=int, help="for all (default: the cores this process may use)")
-    parser.add_argument("--seconds", metavar="S", type=float, default=0.5, help="a turn; there are five (default: 0.5)")
+    parser.add_argument("--seconds", metavar="S", type=float, default=0.5,
+                        help="that each of the five turns takes (default: 0.5)")  # fmt: skip
     parser.add_argument("--least-cosine", metavar="C", type=float, default=0.999,
                         help="recommend no variant below it (default: 0.999)")  # fmt: skip
     parser.add_argument("--save-tuning", metavar="FILE", type=Path,
@@ -34,14 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.seconds > 0:
         raise UsageError(f"--seconds is {args.seconds:g}, expected more than 0: a turn measures at least one run")
-    if args.save_tuning and not args.save_tuning.absolute().parent.is_dir():
-        raise UsageError(f"--save-tuning {args.save_tuning}: its folder does not exist; make it first")
+    if args.save_tuning:
+        _check_place(args.save_tuning)
     with ExitStack() as stack:
         encoders, absent = _open(args, stack)
         for line in absent:
             print(f"strizh: not measured: {line}", file=sys.stderr)
         first = next(iter(encoders.values()))
         found = cases(first)
+        print(f"strizh: measuring {', '.join(encoders)}, then threads and batches", file=sys.stderr)
         rows = _rows(encoders, found, args.seconds)
     fit = [row for row in rows if row["cosine_min"] >= args.least_cosine]
     if not fit:
@@ -55,11 +59,22 @@ def run(args: argparse.Namespace) -> int:
     report = {"variants": rows, "not_measured": absent, "recommended": {
         "variant": best, "threads": tuning.threads, "max_batch_tokens": tuning.max_batch_tokens,
     }}  # fmt: skip
-    print(json.dumps(report, ensure_ascii=False, indent=2) if args.json else "\n".join(_page(report, found)))
+    print(json.dumps(report, ensure_ascii=False, indent=2) if args.json else "\n".join(_page(report, found, args)))
     if args.save_tuning:
         tuning.write(args.save_tuning)
-        print(f"strizh: wrote {args.save_tuning}", file=sys.stderr)
+        print(f"strizh: wrote {args.save_tuning}, for strizh.load({args.bundle!r}, tuning={str(args.save_tuning)!r})",
+              file=sys.stderr)  # fmt: skip
     return 0
+
+
+def _check_place(file: Path) -> None:
+    """A measurement takes half a minute: that its result cannot be written has to be known before."""
+    from strizh.runtime.errors import UsageError
+
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"--save-tuning {file}: its folder does not exist; make it first")
+    if file.is_dir() or not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise UsageError(f"--save-tuning {file}: cannot be written, expected a file in a folder of yours")
 
 
 def _open(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, "Encoder"], list[str]]:
@@ -127,26 +142,37 @@ def _settings(args: argparse.Namespace, variant: str, first: "Encoder", mixed: "
         return threads, thriftiest(by_tokens, mixed, args.seconds / 2)
 
 
-def _page(report: dict[str, Any], found: Sequence["Case"]) -> list[str]:
+def _page(report: dict[str, Any], found: Sequence["Case"], args: argparse.Namespace) -> list[str]:
     from strizh.runtime import processor
     from strizh.runtime.cores import usable_cores
 
-    tokens = [len(case.batch.input_ids) for case in found]
-    heads = ["", f"1 x {tokens[0]}, ms", f"1 x {tokens[1]}, ms", "mixed, tokens/s", "range", "cosine min"]
-    lines = [heads]
+    one, longer, mixed = (case.batch.lengths for case in found)
+    lines = [["", f"{one[0]} tokens, ms", f"{longer[0]} tokens, ms", "mixed, tokens/s", "range", "cosine min"]]
     for row in report["variants"]:
         low, high = row["tokens_per_second_range"]
         figures = [f"{row['milliseconds_16']:.2f}", f"{row['milliseconds_128']:.2f}", f"{row['tokens_per_second']:,.0f}"]
         lines.append([row["variant"], *figures, f"{low:,.0f}..{high:,.0f}", f"{row['cosine_min']:.6f}"])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     best = report["recommended"]
     return [
-        f"{processor.name()}, {usable_cores()} usable cores; medians of five interleaved rounds on random "
-        f"words; cosine {report['variants'][0]['cosine']}",
+        f"{processor.name()}, {usable_cores()} usable cores; medians of five turns, the variants in turn",
+        f"ms: one text; mixed: {len(mixed)} texts of {mixed.min()} to {mixed.max()} tokens in one call; of random words",
+        f"cosine min: {report['variants'][0]['cosine']}, the worst text",
         "",
         *table,
         "",
         f"recommended: variant {best['variant']}, {best['threads']} thread{'s' if best['threads'] > 1 else ''}, "
         f"{best['max_batch_tokens']} tokens a batch",
+        f"  the quickest on mixed texts of those with a cosine of {args.least_cosine:g} and more; the "
+        f"{'fewest threads and ' if args.threads is None else ''}smallest batches within 3 % of its best",
+        *_doubts(next(row for row in report["variants"] if row["variant"] == best["variant"])),
     ]
+
+
+def _doubts(row: dict[str, Any]) -> list[str]:
+    """A line where the turns differ so much that another program must have run beside them."""
+    low, high = row["tokens_per_second_range"]
+    if high <= _QUIET * low:
+        return []
+    return [f"  the machine was busy: turns of {row['variant']} differ by {high / low - 1:.0%}. Measure again when it is quiet"]

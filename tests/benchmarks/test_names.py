@@ -62,7 +62,14 @@ def test_a_model_that_is_nowhere_is_refused(suite: str, capsys: pytest.CaptureFi
 def test_an_option_that_means_nothing_to_the_suite_is_refused(
     suite: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    given = {"engines": "strizh*", "cases": "1x16", "texts": str(tmp_path), "settled": "a.json", "batches": "3"}
+    given = {
+        "engines": "strizh*",
+        "cases": "1x16",
+        "texts": str(tmp_path),
+        "column": "en",
+        "settled": "a.json",
+        "batches": "3",
+    }
     for option in set(suites.OPTIONS) - set(suites.load(suite).HEEDS):
         line = refused(capsys, suite, f"--{option}", given[option])
         assert f"{suite} has no use for --{option}" in line

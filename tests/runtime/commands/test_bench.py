@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import strizh
+from strizh.runtime.commands import bench
 from strizh.runtime.measuring import cases, cosine_min
 
 Command = Callable[..., tuple[int, str, str]]
@@ -40,14 +41,27 @@ def test_every_variant_gets_its_speed_and_its_parity(strizh: Command, exported: 
 
 def test_the_recommendation_can_be_loaded(strizh: Command, exported: Path, tmp_path: Path) -> None:
     file = tmp_path / "tuning.json"
-    status, out, _ = strizh("bench", exported, *QUICK, "--save-tuning", file)
+    status, out, err = strizh("bench", exported, *QUICK, "--save-tuning", file)
     assert status == 0
     assert "recommended: variant" in out
+    assert f"for strizh.load({str(exported)!r}, tuning={str(file)!r})" in err
     from strizh.runtime.encoder import load
 
     with load(exported, tuning=file) as encoder:
         assert encoder.variant in out
         assert encoder.threads == 2
+        first, *others, _ = encoder.explain().splitlines()
+        assert first == f"{encoder.variant}: it was asked for, by variant= or by a tuning"
+        assert others
+        assert all(line.endswith(": it was not asked for") for line in others)
+
+
+@pytest.mark.parametrize(("slowest", "says"), [(90.0, False), (70.0, True)])
+def test_turns_that_differ_much_are_told_of(slowest: float, says: bool) -> None:
+    row = {"variant": "cpu-bf16", "tokens_per_second_range": [slowest, 100.0]}
+    lines = bench._doubts(row)
+    assert bool(lines) == says
+    assert not says or "turns of cpu-bf16 differ by 43%" in lines[0]
 
 
 def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, exported: Path) -> None:
@@ -62,6 +76,7 @@ def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, ex
         (("--seconds", 0), "--seconds is 0, expected more than 0"),
         (("--seconds", "nan"), "--seconds is nan, expected more than 0"),
         (("--save-tuning", "no/such/folder/tuning.json"), "its folder does not exist; make it first"),
+        (("--save-tuning", "."), "--save-tuning .: cannot be written, expected a file in a folder of yours"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_measured(
