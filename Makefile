@@ -7,7 +7,7 @@
 #   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
 #   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
 #   make cuda    the CUDA operators, with nvcc
-#   make tensorrt  every architecture's graph built by TensorRT for RTX, which needs no GPU (its licence is NVIDIA's)
+#   make tensorrt  every architecture's graph, and a bundle's engines, built by TensorRT for RTX, which needs no GPU (its licence is NVIDIA's)
 #   make clean   remove all that these commands made
 
 PYTHON ?= python3
@@ -56,7 +56,7 @@ cuda: $(BIN)/pip
 	$(BIN)/pip install --quiet --editable . -C cmake.define.STRIZH_CUDA=ON
 
 tensorrt: $(VENV)/.has-test $(ENVIRONMENTS)/tensorrt/complete
-	$(ENVIRONMENTS)/tensorrt/bin/python -P -m pytest -q -rs tests/export/targets/test_tensorrt.py -k builds
+	$(ENVIRONMENTS)/tensorrt/bin/python -P -m pytest -q -rs tests/export/targets/test_tensorrt.py tests/export/engines -k builds
 
 build/native-%/differ: FORCE
 	cd tests/kernels/native && cmake --preset $* && cmake --build --preset $*

@@ -4,6 +4,7 @@ ONNX Runtime registers the library by its path; nothing here imports numpy or on
 """
 
 from strizh.kernels.library import (
+    cuda_capabilities,
     cuda_library_path,
     instruction_set,
     instruction_sets,
@@ -12,4 +13,12 @@ from strizh.kernels.library import (
     threads,
 )
 
-__all__ = ["cuda_library_path", "instruction_set", "instruction_sets", "library_path", "set_threads", "threads"]
+__all__ = [
+    "cuda_capabilities",
+    "cuda_library_path",
+    "instruction_set",
+    "instruction_sets",
+    "library_path",
+    "set_threads",
+    "threads",
+]

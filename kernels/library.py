@@ -19,6 +19,17 @@ def cuda_library_path() -> Path | None:
     return _find(_CUDA_NAMES)
 
 
+def cuda_capabilities() -> tuple[str, ...]:
+    """Compute capabilities that the CUDA library has machine code for, "9.0"; newer GPUs compile it when they load it.
+
+    Raises OSError where the library does not load.
+    """
+    library = ctypes.CDLL(str(cuda_library_path()))
+    library.strizh_cuda_architectures.restype = ctypes.c_char_p
+    listed: bytes = library.strizh_cuda_architectures()
+    return tuple(f"{int(number) // 100}.{int(number) // 10 % 10}" for number in listed.decode().split(",") if number)
+
+
 def _find(names: Sequence[str]) -> Path | None:
     import strizh.kernels  # in an editable install its folders are two: the sources, and what was compiled
 

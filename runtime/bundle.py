@@ -9,13 +9,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from strizh.runtime import containment, hashing, strict_json
+from strizh.runtime.engines import Engine
 from strizh.runtime.errors import BundleError
 
 MANIFEST = "strizh.json"
@@ -90,6 +91,7 @@ class Manifest:
     activation: str = "identity"  # what turns a classifier's logits into scores
     variants: dict[str, Variant]
     files: dict[str, File]
+    engines: tuple[Engine, ...] = ()  # that `strizh build-engine` has added
     parity: dict[str, Any] = field(default_factory=dict)  # variant -> figures
     vocabulary: Vocabulary | None = None  # what it was cut to; None for all that the checkpoint has
     warnings: tuple[str, ...] = ()
@@ -132,6 +134,12 @@ def _problems(manifest: Manifest) -> Iterator[str]:
                 yield f"variant {name!r} needs {file_name!r}, which files does not list"
         if variant.classifier and not manifest.labels:
             yield f"variant {name!r} has a classifier, but there are no labels"
+    for engine in manifest.engines:
+        for file_name in (engine.graph, engine.file):
+            if file_name not in manifest.files:
+                yield f"an engine needs {file_name!r}, which files does not list"
+        if min(astuple(engine.profile)) < 1:
+            yield f"the engine {engine.file!r} takes no shapes"
 
 
 class Bundle:

@@ -4,26 +4,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from strizh import kernels
+from strizh.runtime import tensorrt
 from strizh.runtime.bundle import Variant
-from strizh.runtime.cuda import PROVIDER
+from strizh.runtime.cuda import NO_DRIVER, PROVIDER
+from strizh.runtime.engines import Engine, fitting
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
 
 CPU = "CPUExecutionProvider"
 # The order of "auto", quickest first, as (target, precision). int8 is not in it: it changes vectors most, so that it is
-# chosen by name.
-ORDER = (("cuda", "fp16"), ("cpu", "bf16"), ("cpu", "fp32"), ("portable", "fp32"), ("ort", "fp32"))
+# chosen by name. TensorRT comes before CUDA because who built an engine for this GPU wants it.
+ORDER = (
+    *(("tensorrt", "fp16"), ("tensorrt", "bf16"), ("cuda", "fp16")),
+    *(("cpu", "bf16"), ("cpu", "fp32"), ("portable", "fp32"), ("ort", "fp32")),
+)
 _BY_NAME_ONLY = "is chosen by name only"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The variant that runs, with the reason, and every other variant of the bundle with the reason against it."""
+    """The variant that runs, with the reason, and every other variant of the bundle with the reason against it.
+
+    `engines` are those that TensorRT built from the variant's graphs for machines as this one.
+    """
 
     variant: str
     reason: str
     providers: tuple[str, ...]
     passed_over: Mapping[str, str]
+    engines: tuple[Engine, ...] = ()
 
     def __str__(self) -> str:
         rest = (f"not {name}: it {reason}" for name, reason in self.passed_over.items())
@@ -31,26 +40,55 @@ class Choice:
 
 
 def choose(
-    variants: Mapping[str, Variant], host: Host, *, wanted: str = "auto", providers: Sequence[str] | None = None
+    variants: Mapping[str, Variant],
+    host: Host,
+    *,
+    wanted: str = "auto",
+    providers: Sequence[str] | None = None,
+    engines: Sequence[Engine] = (),
 ) -> Choice:
     """The variant to run: the one that is `wanted`, or with "auto" the first of `ORDER` that runs well here.
 
-    `providers` are the caller's execution providers, None for the variant's own. `UsageError` for a variant that the
-    bundle lacks, `DeviceError` for one that this machine cannot run; nothing takes its place silently.
+    `providers` are the caller's execution providers, None for the variant's own; `engines` are the bundle's.
+    `UsageError` for a variant that the bundle lacks, `DeviceError` for one that this machine cannot run; nothing takes its
+    place silently.
     """
     if wanted == "auto":
-        name, reason, passed_over = _best(variants, host)
+        name, reason, passed_over = _best(variants, host, engines)
     elif wanted in variants:
         name, reason = wanted, "it was asked for, by variant= or by a tuning"
         passed_over = dict.fromkeys((other for other in variants if other != name), "was not asked for")
     else:
         raise UsageError(f"variant is {wanted!r}, this bundle has {', '.join(variants)}. Use one of those, or 'auto'")
-    asked = providers is not None
-    problem = "" if asked and variants[name].target == "tensorrt" else obstacle(variants[name].target, host)
-    if problem := problem or _unreached(variants[name], asked):
+    variant = variants[name]
+    named = providers is not None and variant.target == "tensorrt"  # that provider builds an engine itself
+    if problem := "" if named else why_not(variant, host, engines):
         raise DeviceError(f"variant {name} {problem}. `strizh doctor` shows what runs here")
-    own = (PROVIDER,) if variants[name].target == "cuda" else (CPU,)
-    return Choice(name, reason, _available(own if providers is None else tuple(providers), host), passed_over)
+    if providers is not None:
+        return Choice(name, reason, _available(tuple(providers), host), passed_over)
+    fit = _fitting(variant, host, engines)
+    own = {"cuda": PROVIDER, "tensorrt": fit[0].provider if fit else ""}.get(variant.target, CPU)
+    return Choice(name, reason, _available((own,), host), passed_over, fit)
+
+
+def why_not(variant: Variant, host: Host, engines: Sequence[Engine]) -> str:
+    """Why a variant of a bundle with these engines cannot run on this machine and installation; empty if it can."""
+    if problem := obstacle(variant.target, host):
+        return problem
+    if calls_cuda_operators(variant) and not kernels.cuda_library_path():
+        return (
+            "calls strizh's own CUDA operators, which were not built: install nvcc, then strizh again with "
+            "`pip install . -C cmake.define.STRIZH_CUDA=ON`"
+        )
+    if variant.target == "tensorrt":
+        return fitting(engines, variant.file, host.gpu, host.tensorrt)[1]
+    return ""
+
+
+def _fitting(variant: Variant, host: Host, engines: Sequence[Engine]) -> tuple[Engine, ...]:
+    """The engines of all graphs of a variant that run here."""
+    graphs = (variant.file, *([variant.classifier] if variant.classifier else []))
+    return tuple(engine for graph in graphs for engine in fitting(engines, graph, host.gpu, host.tensorrt)[0])
 
 
 def against(target: str, precision: str, host: Host) -> str:
@@ -66,16 +104,18 @@ def against(target: str, precision: str, host: Host) -> str:
 
 def obstacle(target: str, host: Host) -> str:
     """Why this machine cannot run a target at all; empty if it can."""
-    if target in ("cuda", "tensorrt") and host.cuda_problem:
+    if target == "cuda":
         return host.cuda_problem
+    if target == "tensorrt":
+        return tensorrt.MISSING if not host.tensorrt else "" if host.gpu else NO_DRIVER
     if target == "cpu" and not host.operator_library:
         return "needs the operator library, which this installation lacks: install a C++ compiler and strizh again"
     return ""
 
 
-def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[str, str]]:
+def _best(variants: Mapping[str, Variant], host: Host, engines: Sequence[Engine]) -> tuple[str, str, dict[str, str]]:
     reasons = {
-        name: against(variant.target, variant.precision, host) or _unreached(variant)
+        name: against(variant.target, variant.precision, host) or why_not(variant, host, engines)
         for name, variant in variants.items()
     }
     kinds = {(variant.target, variant.precision): name for name, variant in variants.items() if not reasons[name]}
@@ -88,29 +128,15 @@ def _best(variants: Mapping[str, Variant], host: Host) -> tuple[str, str, dict[s
     return best, "the first in the order of speed that runs well here", passed_over
 
 
-def _unreached(variant: Variant, asked: bool = False) -> str:
-    """Why this installation has no session for a variant."""
-    if calls_cuda_operators(variant) and not kernels.cuda_library_path():
-        return (
-            "calls strizh's own CUDA operators, which were not built: install nvcc, then strizh again with "
-            "`pip install . -C cmake.define.STRIZH_CUDA=ON`"
-        )
-    if variant.target == "tensorrt" and not asked:
-        return (
-            "has no engine: strizh builds none yet. Name a provider that runs it, "
-            "providers=['TensorrtExecutionProvider'] for instance"
-        )
-    return ""
-
-
 def calls_cuda_operators(variant: Variant) -> bool:
     """Whether a graph for CUDA has nodes that ONNX Runtime does not bring."""
     return variant.target == "cuda" and "strizh" in variant.details.get("opset", {})
 
 
 def _available(providers: tuple[str, ...], host: Host) -> tuple[str, ...]:
-    missing = [provider for provider in providers if provider not in host.providers]
+    known = (*host.providers, *host.tensorrt)
+    missing = [provider for provider in providers if provider not in known]
     if missing:
-        has = ", ".join(host.providers)
+        has = ", ".join(dict.fromkeys(known))
         raise DeviceError(f"execution provider {missing[0]} is not here, this ONNX Runtime has {has}. Use one of those")
     return providers

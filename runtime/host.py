@@ -8,7 +8,7 @@ from importlib import metadata
 import onnxruntime
 
 from strizh import kernels
-from strizh.runtime import cuda
+from strizh.runtime import cuda, tensorrt
 from strizh.runtime.cores import usable_cores
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
@@ -22,7 +22,9 @@ class Host:
     cores: int  # that this process may use
     operator_library: bool
     instruction_set: str  # that the operator library uses here; empty without the library
+    gpu: cuda.Gpu | None
     cuda_problem: str  # why cuda variants cannot run, to follow their name; empty where they can
+    tensorrt: Mapping[str, str]  # version of TensorRT behind each of ONNX Runtime's providers of it
     providers: tuple[str, ...]  # execution providers of the installed ONNX Runtime, best first
     versions: Mapping[str, str]
     problems: tuple[str, ...]  # what is wrong with the installation, each with its cure
@@ -37,13 +39,15 @@ def probe() -> Host:
         instruction_set = kernels.instruction_set() if kernels.library_path() else ""
     except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
         problems.append(f"the operator library cannot be used: {error}")
-    providers = tuple(onnxruntime.get_available_providers())
+    providers, gpu = tuple(onnxruntime.get_available_providers()), cuda.find_gpu()
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
         operator_library=bool(instruction_set),
         instruction_set=instruction_set,
-        cuda_problem=cuda.problem(providers, versions),
+        gpu=gpu,
+        cuda_problem=cuda.problem(providers, versions, gpu),
+        tensorrt=tensorrt.installed(providers),
         providers=providers,
         versions=versions,
         problems=tuple(problems),

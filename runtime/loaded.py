@@ -42,7 +42,9 @@ class LoadedBundle:
         for problem in machine.problems:
             warnings.warn(problem, RuntimeWarning, stacklevel=callers_level())
         self._bundle = Bundle(bundle)
-        self._choice = choose.choose(self.manifest.variants, machine, wanted=variant, providers=providers)
+        self._choice = choose.choose(
+            self.manifest.variants, machine, wanted=variant, providers=providers, engines=self.manifest.engines
+        )
         self._threads = threads or machine.cores
         self._instruction_set = machine.instruction_set
         self._max_batch_tokens = max_batch_tokens
@@ -94,6 +96,8 @@ class LoadedBundle:
         running = [f"threads: {self._threads}", f"providers: {', '.join(self._choice.providers)}"]
         if self.manifest.variants[self.variant].target == "cpu":
             running.append(f"instruction set: {self._instruction_set}")
+        if engines := self._choice.engines:
+            running.append(f"engines: {', '.join(str(engine.profile) for engine in engines)}")
         return "\n".join([str(self._choice), ", ".join(running)])
 
     def close(self) -> None:
@@ -136,7 +140,7 @@ class LoadedBundle:
                 raise UsageError("this encoder is closed. Load the bundle again")
             if file not in self._sessions:
                 self._sessions[file] = open_session(
-                    self._bundle, self.variant, file, threads=self._threads, providers=self._choice.providers
+                    self._bundle, self._choice, file, threads=self._threads, max_batch_tokens=self._max_batch_tokens
                 )
             self._sessions[file].check_output(output)
             return Pipeline(self._tokenizer, self._sessions[file], output, self._max_batch_tokens)

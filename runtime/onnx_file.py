@@ -33,10 +33,14 @@ _DOMAIN = {"opset": 1, "node": 7, "function": 10}
 
 @dataclass(slots=True)
 class Needs:
-    """Domains of the operators, and of each tensor kept elsewhere its `location`, `offset` and `length`."""
+    """Domains of the operators, and of each tensor kept elsewhere its `location`, `offset` and `length`.
+
+    `engine_elsewhere`: whether a node around an engine (EPContext) names a file instead of holding it.
+    """
 
     domains: set[str] = field(default_factory=set)
     external: list[dict[str, str]] = field(default_factory=list)
+    engine_elsewhere: bool = False
 
 
 def check_graph(bundle: Bundle, name: str, data: tuple[str, ...]) -> None:
@@ -53,6 +57,8 @@ def check_graph(bundle: Bundle, name: str, data: tuple[str, ...]) -> None:
             f"{name} needs operators of {', '.join(map(repr, sorted(foreign)))}, "
             f"a bundle may use {', '.join(map(repr, sorted(DOMAINS)))}. Do not use this bundle"
         )
+    if needs.engine_elsewhere:
+        raise BundleError(f"{name} names the file of an engine, expected the engine itself. Do not use this bundle")
     sizes = {file: bundle.path(file).stat().st_size for file in data}
     for tensor in needs.external:
         location = tensor.get("location", "")
@@ -92,16 +98,23 @@ def _walk(buffer: mmap.mmap, start: int, end: int, message: str, needs: Needs, d
             _walk(buffer, first, last, children[number], needs, depth + 1)
     if entries:
         needs.external.append(entries)
+    if message == "attribute":
+        values = {number: (first, last) for number, first, last in _fields(buffer, start, end)}
+        name, flag = (values.get(number, (start, start)) for number in (1, 3))
+        if buffer[slice(*name)] == b"embed_mode" and buffer[slice(*flag)] != b"\x01":
+            needs.engine_elsewhere = True
 
 
 def _fields(buffer: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, first and last byte of each length-delimited field of the message in buffer[start:end]."""
+    """Number, first and last byte of each field of the message in buffer[start:end], but of fixed numbers."""
     position = start
     while position < end:
         key, position = _varint(buffer, position, end)
         kind = key & 7
         if kind == 0:
+            first = position
             _, position = _varint(buffer, position, end)
+            yield key >> 3, first, position
         elif kind in (1, 5):
             position += 8 if kind == 1 else 4
         elif kind == 2:

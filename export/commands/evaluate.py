@@ -76,8 +76,8 @@ def _variants(bundle: Bundle, listed: str | None) -> list[str]:
 
     if listed:
         return _names(listed)
-    machine, found = host.probe(), bundle.manifest.variants
-    return [name for name, variant in found.items() if not choose.obstacle(variant.target, machine)]
+    machine, manifest = host.probe(), bundle.manifest
+    return [name for name, one in manifest.variants.items() if not choose.why_not(one, machine, manifest.engines)]
 
 
 def _store(bundle: Bundle, results: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     heads = found.token_heads(words) if found and words else None
     report: dict[str, dict[str, Any]] = {}
     for name in asked:
-        if not arguments.variants and (why := choose.obstacle(manifest.variants[name].target, machine)):
+        if not arguments.variants and (why := choose.why_not(manifest.variants[name], machine, manifest.engines)):
             print(f"{name}: not checked, it {why}", file=sys.stderr)
             continue
         cells = grid(folder, name, texts, expected)

@@ -50,6 +50,17 @@ Packed parts_of(const StrizhPackedAttention& s, int64_t tokens, void* workspace)
 
 using namespace strizh::cuda;
 
+#define STRIZH_TEXT_OF(...) #__VA_ARGS__
+#define STRIZH_TEXT(...) STRIZH_TEXT_OF(__VA_ARGS__)
+
+extern "C" const char* strizh_cuda_architectures() {
+#ifdef __CUDA_ARCH_LIST__
+  return STRIZH_TEXT(__CUDA_ARCH_LIST__);
+#else
+  return "";  // emulated
+#endif
+}
+
 extern "C" int64_t strizh_cuda_attention_columns(const StrizhPackedAttention* s) {
   return int64_t{s->num_heads + 2 * s->num_kv_heads} * head_width(s->head_size);
 }

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+// The architectures that the library has machine code for, "800,900" for compute capability 8.0 and 9.0.
+STRIZH_API const char* strizh_cuda_architectures(void);
+
 // Element types: 0 float16, 1 bfloat16, 2 float32 (where said).
 
 typedef struct {

@@ -1,6 +1,7 @@
 """`strizh doctor`: what this machine and this installation have, what is wrong with them, and what would be chosen."""
 
 import argparse
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def examine() -> dict[str, Any]:
         "instruction_sets": list(processor.instruction_sets()),
         "cores": {"usable": cores.usable_cores(), "quota": cores.cpu_quota()},
         "kernels": _kernels(),
+        "cuda_operators": _cuda_operators(),
         "extras": dict(_extras()),
     }
     try:
@@ -46,11 +48,14 @@ def examine() -> dict[str, Any]:
     except (ImportError, AttributeError) as error:  # AttributeError: half of one wheel over half of another
         cure = "Run: pip install --force-reinstall onnxruntime"
         problems = [f"onnxruntime: {error}. {cure}"]
-        return found | {"system": "", "versions": {}, "providers": [], "auto": {}, "problems": problems}
+        nothing: dict[str, Any] = {"gpu": None, "tensorrt": {}, "versions": {}, "providers": [], "auto": {}}
+        return found | {"system": "", "problems": problems} | nothing
     return found | {
         "system": machine.machine,
         "versions": machine.versions,
         "providers": list(machine.providers),
+        "gpu": dataclasses.asdict(machine.gpu) if machine.gpu else None,
+        "tensorrt": dict(machine.tensorrt),
         "auto": {"-".join(kind): choose.against(*kind, machine) for kind in choose.ORDER},
         "problems": list(machine.problems),
     }
@@ -79,6 +84,9 @@ def _facts(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "versions", [f"{name} {version}" for name, version in found["versions"].items()]
     yield "providers", found["providers"]
     yield "kernels", [_kernels_line(found["kernels"])]
+    yield "GPU", [_gpu_line(found["gpu"])] if found["gpu"] else []
+    yield "CUDA operators", [_cuda_operators_line(found["cuda_operators"])]
+    yield "TensorRT", [f"{version}, by {provider}" for provider, version in found["tensorrt"].items()]
     yield "extras", [f"{extra}: {_extra_line(extra, lacking)}" for extra, lacking in found["extras"].items()]
     yield "auto takes", [", else ".join(name for name, why in found["auto"].items() if not why)] + [
         f"not {name}: it {why}" for name, why in found["auto"].items() if why
@@ -105,6 +113,32 @@ def _kernels_line(kernels: dict[str, Any]) -> str:
     if not kernels["uses"]:
         return f"{kernels['path']} does not run here"
     return f"built, using {kernels['uses']} of {', '.join(kernels['of'])}"
+
+
+def _cuda_operators() -> dict[str, Any]:
+    """The library of CUDA operators, the kinds of GPU that it has code for, and why it does not load."""
+    from strizh import kernels
+
+    path = kernels.cuda_library_path()
+    found: dict[str, Any] = {"path": path and str(path), "of": [], "problem": ""}
+    try:
+        return found | {"of": list(kernels.cuda_capabilities())} if path else found
+    except (OSError, AttributeError) as error:  # AttributeError: a library of an older strizh
+        return found | {"problem": str(error)}
+
+
+def _cuda_operators_line(operators: dict[str, Any]) -> str:
+    if not operators["path"]:
+        return "not built: windows, relative bias and bfloat16 on a GPU need them (`make cuda`, with nvcc)"
+    if operators["problem"]:
+        return f"{operators['path']} does not load: {operators['problem']}. Build it again with `make cuda`"
+    return f"built, with code for compute capability {', '.join(operators['of'])}"
+
+
+def _gpu_line(gpu: dict[str, Any]) -> str:
+    from strizh.runtime.cuda import dotted
+
+    return f"{gpu['name']}, compute capability {gpu['capability']}, driver for CUDA {dotted(gpu['driver'])}"
 
 
 def _extra_line(extra: str, lacking: list[str]) -> str:

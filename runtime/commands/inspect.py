@@ -50,6 +50,9 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name, variant in manifest["variants"].items():
         yield ""
         yield from (line for key, value in variant["details"].items() for line in _detail(name, key, value))
+    if manifest["engines"]:
+        yield from _section("engines of TensorRT")
+        yield from _table(["shapes", "graph", "TensorRT", "for", "size"], _engines(manifest))
     if manifest["parity"]:
         yield from _section("parity with the checkpoint's own model")
         yield from parity_table(manifest["parity"])
@@ -104,6 +107,16 @@ def _variants(manifest: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, variant in manifest["variants"].items():
         size = sum(manifest["files"][file]["size"] for file in (variant["file"], *variant["data"]))
         yield [name, variant["precision"], f"{size / 1e6:,.1f} MB", variant["file"]]
+
+
+def _engines(manifest: Mapping[str, Any]) -> Iterator[list[str]]:
+    from strizh.runtime.engines import Profile
+
+    for engine in manifest["engines"]:
+        shapes = str(Profile(**engine["profile"]))
+        gpu = engine["gpu"] or f"compute capability {', '.join(engine['capabilities'])}"
+        size = f"{manifest['files'][engine['file']]['size'] / 1e6:,.1f} MB"
+        yield [shapes, engine["graph"], engine["version"], gpu, size + (", stripped" if engine["stripped"] else "")]
 
 
 def _detail(variant: str, name: str, value: Any) -> Iterator[str]:

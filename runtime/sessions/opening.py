@@ -1,20 +1,25 @@
 """From a variant of a bundle to an open session: options, the operator library, the check of the providers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnxruntime
 
 from strizh.kernels import cuda_library_path, library_path
+from strizh.runtime import tensorrt
 from strizh.runtime.bundle import Bundle, Variant
-from strizh.runtime.choose import calls_cuda_operators
+from strizh.runtime.choose import Choice, calls_cuda_operators
 from strizh.runtime.cuda import PROVIDER
-from strizh.runtime.errors import BundleError, DeviceError
+from strizh.runtime.engines import Engine, Profile
+from strizh.runtime.errors import BundleError, DeviceError, Error
 from strizh.runtime.onnx_file import check_graph
 from strizh.runtime.sessions import cuda
 from strizh.runtime.sessions.cuda import CudaSession
+from strizh.runtime.sessions.engines import EngineSession
 from strizh.runtime.sessions.packed import PackedSession
 from strizh.runtime.sessions.padded import PaddedSession
 from strizh.runtime.sessions.session import Session, one_line
@@ -23,50 +28,107 @@ PACKED_TARGETS = ("cpu",)
 _HASHING_THREADS = 4
 
 
-def open_session(bundle: Bundle, name: str, file: str, *, threads: int, providers: Sequence[str]) -> Session:
-    """Open a graph of variant `name`; `file` is its encoder or its classifier.
+def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max_batch_tokens: int) -> Session:
+    """Open a graph of the chosen variant; `file` is its encoder or its classifier.
 
     The files are hashed while ONNX Runtime loads them, by up to `_HASHING_THREADS` at 1 to 1.5 GB/s each, and nothing is
     returned before the hashes agree: damaged weights would give wrong vectors without a word. `BundleError` for a bad
     file, `DeviceError` for a bad machine.
     """
-    variant = bundle.manifest.variants[name]
-    graph = bundle.path(file)
-    check_graph(bundle, file, variant.data)
-    with ThreadPoolExecutor(1, "strizh-hash") as hashing:
-        intact = hashing.submit(bundle.verify, (file, *variant.data), min(threads, _HASHING_THREADS))
-        try:
-            session = _create(graph, variant, name, threads, providers)
-        except BundleError:
-            intact.result()  # "replaced" says more than what the parser stumbled over
-            raise
-        intact.result()
-    _check_providers(session, providers, name)
+    name = choice.variant
+    variant, pad = bundle.manifest.variants[name], bundle.manifest.spec.get("pad_token_id")
+    pad_token_id = pad if isinstance(pad, int) else 0
+    opened = partial(_opened, bundle, choice, threads)
+    if choice.engines:
+        engines = [engine for engine in choice.engines if engine.graph == file]
+        if not engines:
+            raise DeviceError(f"{name} has no engine of {file} for this machine. Build one with `strizh build-engine`")
+        sessions = [(engine.profile, _open_engine(opened, engine, bundle.path(file), variant)) for engine in engines]
+        return EngineSession(sessions, variant=name, pad_token_id=pad_token_id)
+    if variant.target == "tensorrt" and (builders := {tensorrt.CLASSIC, tensorrt.RTX} & set(choice.providers)):
+        longest = bundle.manifest.max_length
+        profile = Profile(max(1, max_batch_tokens // longest), longest, 1, longest)
+        settings = tensorrt.building_options(builders.pop(), profile, _inputs(bundle, variant, file))
+        return EngineSession([(profile, opened(file, variant.data, settings))], variant=name, pad_token_id=pad_token_id)
+    session = opened(file, variant.data, {})
     if variant.target == "cuda":
         return CudaSession(session, variant=name)
     if variant.target in PACKED_TARGETS:
         return PackedSession(session, threads=threads, variant=name)
-    pad = bundle.manifest.spec.get("pad_token_id")
-    pad_token_id = pad if isinstance(pad, int) else 0
     return PaddedSession(session, variant=name, pad_token_id=pad_token_id)
 
 
-def _create(graph: Path, variant: Variant, name: str, threads: int, providers: Sequence[str]) -> Any:
+def _open_engine(opened: Callable[..., Any], engine: Engine, graph: Path, variant: Variant) -> Any:
+    """`graph` is what a stripped engine takes its weights from: they are hashed too."""
+    sources = (engine.graph, *variant.data) if engine.stripped else ()
+    return opened(engine.file, (), tensorrt.engine_options(engine, graph.parent), sources)
+
+
+def _inputs(bundle: Bundle, variant: Variant, file: str) -> tuple[str, ...]:
+    """Inputs of a padded graph, which only a classifier of pairs has three of."""
+    classifier = bundle.manifest.spec.get("classifier") if file == variant.classifier else None
+    pairs = isinstance(classifier, dict) and classifier.get("token_types", 0) > 1
+    return ("input_ids", "attention_mask", *(["token_type_ids"] if pairs else []))
+
+
+def _opened(
+    bundle: Bundle,
+    choice: Choice,
+    threads: int,
+    file: str,
+    data: tuple[str, ...],
+    settings: Mapping[str, str],
+    sources: tuple[str, ...] = (),
+) -> Any:
+    """ONNX Runtime's session of a graph with its `data`, all of which, and the `sources`, are what the manifest says."""
+    name = choice.variant
+    check_graph(bundle, file, data)
+    with ThreadPoolExecutor(1, "strizh-hash") as hashing:
+        intact = hashing.submit(bundle.verify, (file, *data, *sources), min(threads, _HASHING_THREADS))
+        try:
+            variant = bundle.manifest.variants[name]
+            session = _create(bundle.path(file), variant, name, threads, choice.providers, settings)
+        except BundleError:
+            intact.result()  # "replaced" says more than what the parser stumbled over
+            raise
+        intact.result()
+    _check_providers(session, choice.providers, name)
+    return session
+
+
+def _create(
+    graph: Path,
+    variant: Variant,
+    name: str,
+    threads: int,
+    providers: Sequence[str],
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """`settings` are for a provider of TensorRT's."""
     packed = variant.target in PACKED_TARGETS
     options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:
         _register_operators(options, library_path(), name)
     if calls_cuda_operators(variant):
         _register_operators(options, cuda_library_path(), name)
-    if variant.target == "cuda" and PROVIDER in providers:
+    if PROVIDER in providers or tensorrt.CLASSIC in providers:
         onnxruntime.preload_dlls()  # of NVIDIA's wheels
+    if variant.target == "cuda" and PROVIDER in providers:
         # A node that the GPU cannot run is an error, not a detour. The CPU's provider may not be named then.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         providers = [PROVIDER]
-    settings = [dict(cuda.OPTIONS) if provider == PROVIDER else {} for provider in providers]
+    by_provider = {PROVIDER: dict(cuda.OPTIONS), tensorrt.CLASSIC: dict(settings)}
     try:
-        return onnxruntime.InferenceSession(str(graph), options, list(providers), settings, enable_fallback=0)
+        if tensorrt.RTX in providers:
+            tensorrt.add_plug_in(options, settings)
+            return onnxruntime.InferenceSession(str(graph), options)
+        chosen = [by_provider.get(provider, {}) for provider in providers]
+        return onnxruntime.InferenceSession(str(graph), options, list(providers), chosen, enable_fallback=0)
+    except Error:
+        raise
     except Exception as error:  # pybind classes without a common base of their own
+        if {tensorrt.CLASSIC, tensorrt.RTX} & set(providers):
+            raise DeviceError(f"{name}: TensorRT does not open {graph.name}: {one_line(error)}") from None
         if PROVIDER in providers:
             raise DeviceError(
                 f"{name}: ONNX Runtime's CUDA provider does not run the graph: {one_line(error)}. If it misses a library "

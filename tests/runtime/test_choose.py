@@ -1,5 +1,6 @@
 """The variant that runs is the best for the machine, and the reason is said."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +9,20 @@ import pytest
 from strizh.runtime.bundle import Variant
 from strizh.runtime.choose import CPU, choose
 from strizh.runtime.cuda import PROVIDER as CUDA
+from strizh.runtime.cuda import Gpu
+from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
+from strizh.runtime.tensorrt import CLASSIC
 
 PLAIN = Host(
     machine="Linux x86_64",
     cores=2,
     operator_library=True,
     instruction_set="avx512",
+    gpu=None,
     cuda_problem="needs CUDAExecutionProvider, which this ONNX Runtime does not offer",
+    tensorrt={},
     providers=(CPU,),
     versions={},
     problems=(),
@@ -24,7 +30,12 @@ PLAIN = Host(
 BF16 = replace(PLAIN, instruction_set="avx512_bf16")
 AMX = replace(PLAIN, instruction_set="amx")
 BARE = replace(PLAIN, operator_library=False, instruction_set="")
-GPU = replace(AMX, providers=(CUDA, CPU), cuda_problem="")
+GPU = replace(AMX, providers=(CUDA, CPU), cuda_problem="", gpu=Gpu("NVIDIA H200", "9.0", 13000))
+WITH_TENSORRT = replace(GPU, tensorrt={CLASSIC: "10.16.0"})
+ENGINE = Engine(
+    graph="tensorrt-fp16.onnx", file="engine.onnx", provider=CLASSIC, version="10.16.0", capabilities=("9.0",),
+    gpu="NVIDIA H200", driver=13000, stripped=False, profile=Profile(1, 64, 1, 64),
+)  # fmt: skip
 NAMES = ("portable-fp32", "portable-int8", "ort-fp32", "cpu-fp32", "cpu-bf16", "cpu-int8", "cuda-fp16", "tensorrt-fp16")
 
 
@@ -75,14 +86,36 @@ def test_by_name() -> None:
         choose(variants("portable-fp32", "cpu-fp32"), PLAIN, wanted="cpu-bf16")
 
 
+def test_tensorrt_is_taken_where_an_engine_for_the_machine_is() -> None:
+    choice = choose(variants(*NAMES), WITH_TENSORRT, engines=[ENGINE])
+    assert (choice.variant, choice.providers, choice.engines) == ("tensorrt-fp16", (CLASSIC,), (ENGINE,))
+    assert choice.passed_over["cuda-fp16"] == "comes after tensorrt-fp16 in the order of speed"
+    older = replace(ENGINE, version="10.13.3")
+    choice = choose(variants(*NAMES), WITH_TENSORRT, engines=[older])
+    assert choice.variant == "cuda-fp16" and not choice.engines
+    assert "an engine was built by TensorRT 10.13.3, here is 10.16.0" in choice.passed_over["tensorrt-fp16"]
+
+
+@pytest.mark.parametrize(
+    ("host", "line"),
+    [
+        (PLAIN, "needs TensorRT, and neither of ONNX Runtime's providers of it is here. Run: pip install onnx"),
+        (replace(WITH_TENSORRT, gpu=None), "needs an NVIDIA driver, and libcuda is not here"),
+        (WITH_TENSORRT, "has no engine: build one with `strizh build-engine`"),
+    ],
+)
+def test_tensorrt_without_an_engine_says_what_is_missing(host: Host, line: str) -> None:
+    assert line in choose(variants(*NAMES), host).passed_over["tensorrt-fp16"]
+    with pytest.raises(DeviceError, match=re.escape(f"variant tensorrt-fp16 {line}")):
+        choose(variants(*NAMES), host, wanted="tensorrt-fp16")
+
+
 def test_tensorrt_runs_with_a_provider_of_the_callers() -> None:
-    with pytest.raises(
-        DeviceError, match="variant tensorrt-fp16 has no engine: strizh builds none yet"
-    ):
-        choose(variants(*NAMES), GPU, wanted="tensorrt-fp16")
+    choice = choose(variants(*NAMES), WITH_TENSORRT, wanted="tensorrt-fp16", providers=[CLASSIC], engines=[ENGINE])
+    assert choice.providers == (CLASSIC,) and not choice.engines, "it builds one itself"
     assert choose(variants(*NAMES), PLAIN, wanted="tensorrt-fp16", providers=[CPU]).providers == (CPU,)
     with pytest.raises(DeviceError, match="execution provider TensorrtExecutionProvider is not here"):
-        choose(variants(*NAMES), GPU, wanted="tensorrt-fp16", providers=["TensorrtExecutionProvider"])
+        choose(variants(*NAMES), GPU, wanted="tensorrt-fp16", providers=[CLASSIC])
 
 
 @pytest.mark.parametrize("built", [True, False])

@@ -1,9 +1,12 @@
 """`strizh doctor` tells the truth about the machine, and finds what is wrong with an installation."""
 
 import json
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
+
+from strizh.runtime import cuda, host, tensorrt
 
 
 def test_json_holds_what_the_page_shows(strizh):
@@ -42,6 +45,27 @@ def test_an_installation_without_kernels_says_what_it_lacks(strizh, monkeypatch)
     status, shown, _ = strizh("doctor")
     assert status == 0
     assert "not built, so cpu-* variants cannot run" in shown
+
+
+def test_cuda_operators_are_shown_as_they_are(strizh, monkeypatch, tmp_path):
+    monkeypatch.setattr("strizh.kernels.cuda_library_path", lambda: None)
+    assert "CUDA operators    not built: windows, relative bias and bfloat16" in strizh("doctor")[1]
+    broken = tmp_path / "libstrizh_cuda.so"
+    broken.write_bytes(b"no library")
+    monkeypatch.setattr("strizh.kernels.library.cuda_library_path", lambda: broken)
+    monkeypatch.setattr("strizh.kernels.cuda_library_path", lambda: broken)
+    assert f"CUDA operators    {broken} does not load: " in strizh("doctor")[1]
+    monkeypatch.setattr("strizh.kernels.cuda_capabilities", lambda: ("8.0", "9.0"))
+    assert "CUDA operators    built, with code for compute capability 8.0, 9.0" in strizh("doctor")[1]
+
+
+def test_gpu_and_tensorrt_are_shown_where_they_are(strizh, monkeypatch):
+    gpu = cuda.Gpu("NVIDIA H200", "9.0", 13000)
+    machine = replace(host.probe(), gpu=gpu, tensorrt={tensorrt.RTX: "1.7.1"})
+    monkeypatch.setattr(host, "probe", lambda: machine)
+    page = strizh("doctor")[1]
+    assert "GPU               NVIDIA H200, compute capability 9.0, driver for CUDA 13.0" in page
+    assert f"TensorRT          1.7.1, by {tensorrt.RTX}" in page
 
 
 def test_a_missing_extra_is_shown_with_its_command(strizh, monkeypatch):

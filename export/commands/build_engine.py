@@ -1,0 +1,59 @@
+"""`strizh build-engine BUNDLE --profiles ...`."""
+
+import argparse
+from pathlib import Path
+
+HELP = "build TensorRT's engines of a bundle ahead of time, so that none is built when it is loaded or asked"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `strizh build-engine`."""
+    parser.add_argument("bundle", type=Path, help="the bundle's folder, which the engines are added to")
+    parser.add_argument(
+        "--profiles",
+        default="default",
+        help="shapes, each the most texts x tokens of a batch, such as 1x64,8x64..32x128 (tuned for 8x64), or a grid: "
+        "default, queries, passages",
+    )
+    parser.add_argument("--variants", help="comma-separated; default every tensorrt variant that the bundle has")
+    parser.add_argument(
+        "--builder",
+        help="tensorrt (for the GPU at hand) or tensorrt-rtx (without one); default the one that is installed",
+    )
+    parser.add_argument("--gpus", help="compute capabilities that tensorrt-rtx builds for; default 8.0,8.6,8.9,12.0")
+    parser.add_argument(
+        "--strip-weights",
+        action="store_true",
+        help="engines without weights, which are taken from the graph (tensorrt)",
+    )
+    parser.add_argument("--replace", action="store_true", help="drop all engines that the bundle has")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, and say what was built."""
+    from strizh.export.engines.builder import find_builder
+    from strizh.export.engines.profiles import parse_profiles
+    from strizh.export.engines.store import build_engines
+    from strizh.runtime.bundle import read_manifest
+
+    profiles = parse_profiles(arguments.profiles, read_manifest(arguments.bundle).max_length)
+    builder = find_builder(arguments.builder, _names(arguments.gpus))
+    for_what = f"{builder.gpu.name} and its driver" if builder.gpu else f"GPUs of {', '.join(builder.capabilities)}"
+    print(f"TensorRT {builder.version}, for {for_what}; run by {builder.provider}", flush=True)
+    engines = build_engines(
+        arguments.bundle,
+        _names(arguments.variants),
+        profiles,
+        builder,
+        strip=arguments.strip_weights,
+        replace=arguments.replace,
+        step=lambda what: print(f"  {what}", flush=True),
+    )
+    longest = max(engine.profile.tokens for engine in engines)
+    if longest < read_manifest(arguments.bundle).max_length:
+        print(f"note: texts above {longest} tokens have no engine, and are refused where these run")
+    return 0
+
+
+def _names(listed: str | None) -> list[str]:
+    return [] if listed is None else [name.strip() for name in listed.split(",")]

@@ -1,0 +1,198 @@
+"""A bundle with engines on a machine that has a provider for them: which are opened, with what, and which runs what.
+
+The provider is played by the CPU's, which runs the graph that an engine was built from: so the vectors must be right.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import strizh
+from strizh.export import export_model
+from strizh.runtime import host, tensorrt
+from strizh.runtime.bundle import MANIFEST, Bundle, File
+from strizh.runtime.cuda import Gpu
+from strizh.runtime.engines import Engine, Profile
+from strizh.runtime.errors import BundleError, DeviceError
+from strizh.runtime.sessions import opening
+from strizh.runtime.tensorrt import CLASSIC, RTX
+
+TINY = Path(__file__).parents[2] / "data/rope-e5-tiny-ru"
+TEXTS = [f"Стриж номер {number} летит над рекой." for number in range(7)] + ["Он не садится. " * 5]
+GRAPH = "tensorrt/model_fp16.onnx"
+Opened = list[tuple[str, Any, Any]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engines") / "bundle"
+    export_model(TINY, folder, variants=["portable-fp32", "tensorrt-fp16"], verify=False)
+    return folder
+
+
+def with_engines(folder: Path, provider: str, *profiles: Profile, stripped: bool = False) -> Path:
+    """The bundle with engines, whose files hold the graph itself."""
+    manifest = Bundle(folder).manifest
+    engines, files = [], dict(manifest.files)
+    for profile in profiles:
+        name = f"tensorrt/{profile}.onnx"
+        (folder / name).write_bytes((folder / GRAPH).read_bytes())
+        files[name] = File.of(folder / name)
+        engine = Engine(
+            graph=GRAPH, file=name, provider=provider, version="10.16.0", capabilities=("9.0",), gpu=None, driver=None,
+            stripped=stripped, profile=profile,
+        )  # fmt: skip
+        engines.append(engine)
+    (folder / MANIFEST).write_text(replace(manifest, engines=tuple(engines), files=files).to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """A copy to write engines into."""
+    for path in exported.rglob("*"):
+        if path.is_file():
+            target = tmp_path / "bundle" / path.relative_to(exported)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return tmp_path / "bundle"
+
+
+@pytest.fixture(scope="module")
+def expected(exported: Path) -> np.ndarray:
+    with strizh.load(exported, variant="portable-fp32") as encoder:
+        return encoder.encode(TEXTS)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray) -> Opened:
+    """On an H200 with TensorRT 10.16: the files that are opened, with providers and their options."""
+    seen: Opened = []
+    machine = replace(
+        host.probe(), gpu=Gpu("NVIDIA H200", "9.0", 13000), tensorrt=dict.fromkeys((CLASSIC, RTX), "10.16.0")
+    )
+    monkeypatch.setattr(host, "probe", lambda: machine)
+
+    def session(path: str, options: Any, providers: Any = None, settings: Any = None, **rest: Any) -> Any:
+        seen.append((Path(path).name, providers, settings))
+        names = [name.replace(CLASSIC, "CPUExecutionProvider") for name in providers or ["CPUExecutionProvider"]]
+        real = Inference(path, options, providers=names)
+        monkeypatch.setattr(real, "get_providers", lambda: [*(providers or [RTX]), *names])
+        return real
+
+    Inference = onnxruntime.InferenceSession  # noqa: N806
+    monkeypatch.setattr(opening.onnxruntime, "InferenceSession", session)
+    return seen
+
+
+def test_tensorrt_engines_are_opened_and_each_takes_its_shapes(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with strizh.load(with_engines(folder, CLASSIC, Profile(3, 512, 1, 32), Profile(1, 512, 1, 64))) as encoder:
+        assert encoder.variant == "tensorrt-fp16"
+        assert f"providers: {CLASSIC}, engines: 1x32..3x512, 1x64..1x512" in encoder.explain()
+        assert opened == [("1x32..3x512.onnx", [CLASSIC], [{}]), ("1x64..1x512.onnx", [CLASSIC], [{}])]
+        session = encoder._pipeline(encoder._sentence).session
+        runs = {str(profile): _count_runs(one, monkeypatch) for profile, one in session._engines}
+        found = encoder.encode(TEXTS)
+        assert (found * expected).sum(1).min() > 0.9999
+        assert {name: len(sizes) for name, sizes in runs.items()} == {"1x32..3x512": 3, "1x64..1x512": 0}, "3 + 3 + 2"
+        np.testing.assert_allclose(encoder.encode(TEXTS[2]), found[2], atol=1e-3)
+        assert len(runs["1x64..1x512"]) == 1, "one text alone is not padded to three"
+
+
+def _count_runs(session: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    runs: list[Any] = []
+    real: Callable[..., Any] = session.run_with_iobinding
+    monkeypatch.setattr(session, "run_with_iobinding", lambda *call: (runs.append(call), real(*call)))
+    return runs
+
+
+def test_tensorrt_engines_give_the_tokens_of_every_part(folder: Path, opened: Opened) -> None:
+    with strizh.load(with_engines(folder, CLASSIC, Profile(2, 512, 1, 32))) as encoder:
+        batch = encoder.tokenize(TEXTS)
+        output = replace(
+            encoder._sentence, name="token_embeddings", width=encoder.manifest.spec["hidden_size"], per_token=True
+        )
+        pipeline = encoder._pipeline(output)
+        together = pipeline.session.run(batch, output)
+        alone = [pipeline.session.run(batch.take(np.array([row])), output) for row in range(len(batch))]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=5e-3)
+
+
+def test_tensorrt_text_beyond_every_engine_is_one_line(folder: Path, opened: Opened) -> None:
+    with strizh.load(with_engines(folder, CLASSIC, Profile(4, 16, 4, 16))) as encoder:
+        line = (
+            r"a text has \d\d tokens, its engines take up to 16. Build one with `strizh build-engine --profiles 1x\d\d`"
+        )
+        with pytest.raises(DeviceError, match=line):
+            encoder.encode(TEXTS)
+        assert len(encoder.encode(["Стриж."] * 9)) == 9
+
+
+def test_tensorrt_stripped_engine_has_the_weights_of_a_graph_that_is_hashed(folder: Path, opened: Opened) -> None:
+    with_engines(folder, CLASSIC, Profile(4, 512, 4, 512), stripped=True)
+    strizh.load(folder).close()
+    ((_, _, (settings,)),) = opened
+    assert settings == {
+        "trt_weight_stripped_engine_enable": "1", "trt_onnx_model_folder_path": str(folder / "tensorrt"),
+    }  # fmt: skip
+    graph = folder / GRAPH
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match=r"tensorrt/model_fp16.onnx is not the file that was exported"):
+        strizh.load(folder)
+
+
+def test_tensorrt_engine_that_was_changed_is_refused(folder: Path, opened: Opened) -> None:
+    path = with_engines(folder, CLASSIC, Profile(4, 512, 4, 512)) / "tensorrt/4x512.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match=r"tensorrt/4x512.onnx is not the file that was exported"):
+        strizh.load(folder)
+
+
+def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered: list[Any] = []
+    added: list[Any] = []
+    plug_in = ModuleType(tensorrt.PLUG_IN)
+    plug_in.__spec__ = ModuleSpec(tensorrt.PLUG_IN, None)
+    plug_in.get_ep_name, plug_in.get_library_path = (lambda: RTX), (lambda: "plug-in.so")
+    monkeypatch.setitem(sys.modules, tensorrt.PLUG_IN, plug_in)
+    monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda *call: registered.append(call))
+    device = SimpleNamespace(ep_name=RTX)
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device] * 2 if registered else [])
+    monkeypatch.setattr(
+        onnxruntime.SessionOptions, "add_provider_for_devices", lambda self, *call: added.append(call), raising=False
+    )
+    with_engines(folder, RTX, Profile(4, 512, 4, 512), Profile(1, 64, 1, 64))
+    with strizh.load(folder) as encoder:
+        assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
+    assert registered == [(RTX, "plug-in.so")]
+    assert [devices for devices, _ in added] == [[device], [device]]
+    assert all(set(settings) == {"nv_runtime_cache_path"} for _, settings in added)
+    assert [providers for _, providers, _ in opened] == [None, None], "a plug-in's session names no providers"
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
+    with pytest.raises(DeviceError, match=f"{RTX} finds no GPU that it runs on"):
+        strizh.load(folder)
+
+
+def test_tensorrt_provider_by_name_builds_one_engine_when_it_is_opened(
+    folder: Path, opened: Opened, expected: np.ndarray
+) -> None:
+    with strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC], max_batch_tokens=2048) as encoder:
+        assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
+        most = f"{2048 // encoder.max_length}x{encoder.max_length}"
+    ((name, providers, (settings,)),) = opened
+    assert (name, providers) == ("model_fp16.onnx", [CLASSIC])
+    assert settings["trt_profile_max_shapes"] == f"input_ids:{most},attention_mask:{most}"
+    assert settings["trt_profile_min_shapes"] == "input_ids:1x1,attention_mask:1x1"
+    assert settings["trt_engine_cache_path"] == settings["trt_timing_cache_path"]

@@ -1,0 +1,121 @@
+"""Which engines of a bundle a machine takes, why not the others, and what providers are told."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from strizh.runtime import tensorrt
+from strizh.runtime.cuda import Gpu
+from strizh.runtime.engines import Engine, Profile, fitting
+from strizh.runtime.tensorrt import CLASSIC, RTX, building_options, engine_options
+
+H200, ADA = Gpu("NVIDIA H200", "9.0", 13000), Gpu("NVIDIA GeForce RTX 4090", "8.9", 13020)
+GRAPH = "tensorrt/model_fp16.onnx"
+HERE = Engine(
+    graph=GRAPH, file="here.onnx", provider=CLASSIC, version="10.16.0", capabilities=("9.0",), gpu="NVIDIA H200",
+    driver=13000, stripped=False, profile=Profile(1, 64, 1, 64),
+)  # fmt: skip
+AHEAD = replace(
+    HERE, file="ahead.onnx", provider=RTX, version="1.7.1.116", capabilities=("8.0", "8.9"), gpu=None, driver=None
+)
+BOTH = {CLASSIC: "10.16.0.4", RTX: "1.7.1"}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "installed", "wanted"),
+    [
+        (H200, BOTH, "here.onnx"),
+        (ADA, BOTH, "ahead.onnx"),
+        (ADA, {RTX: "1.7.1"}, "ahead.onnx"),
+        (ADA, {RTX: "1.7"}, "ahead.onnx"),  # Windows' libraries say no more
+    ],
+)
+def test_tensorrt_engine_fits_its_machine(gpu: Gpu, installed: Mapping[str, str], wanted: str) -> None:
+    found, why = fitting([AHEAD, HERE], GRAPH, gpu, installed)
+    assert [engine.file for engine in found] == [wanted] and not why
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "installed", "why"),
+    [
+        (HERE, ADA, BOTH, "an engine is for compute capability 9.0, NVIDIA GeForce RTX 4090 has 8.9"),
+        (AHEAD, H200, BOTH, "an engine is for compute capability 8.0, 8.9, NVIDIA H200 has 9.0"),
+        (HERE, H200, {RTX: "1.7.1"}, f"an engine is for {CLASSIC}, which is not here"),
+        (HERE, H200, {CLASSIC: "10.13.3"}, "an engine was built by TensorRT 10.16.0, here is 10.13.3"),
+        (AHEAD, ADA, {RTX: "1.8.0"}, "an engine was built by TensorRT 1.7.1.116, here is 1.8.0"),
+        (HERE, replace(H200, driver=13010), BOTH, "an engine was built on NVIDIA H200 with another driver"),
+        (HERE, replace(H200, name="NVIDIA H100"), BOTH, "on another GPU than NVIDIA H100"),
+        (AHEAD, None, BOTH, "an engine needs an NVIDIA GPU and its driver"),
+    ],
+)
+def test_tensorrt_engine_of_another_machine_is_passed_over_with_the_reason(
+    engine: Engine, gpu: Gpu | None, installed: Mapping[str, str], why: str
+) -> None:
+    found, reason = fitting([engine], GRAPH, gpu, installed)
+    assert not found and why in reason and reason.endswith("build one with `strizh build-engine`")
+
+
+def test_tensorrt_engines_of_other_graphs_do_not_count() -> None:
+    assert (
+        fitting([HERE], "tensorrt/other.onnx", H200, BOTH)[1] == "has no engine: build one with `strizh build-engine`"
+    )
+
+
+def test_tensorrt_versions_are_asked_of_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tensorrt.installed(["CPUExecutionProvider"]) == {}
+    plug_in = tmp_path / tensorrt.PLUG_IN
+    plug_in.mkdir()
+    for name in ("__init__.py", "libtensorrt_rtx.so.1.7.1", "libtensorrt_onnxparser_rtx.so.1.7.1"):
+        (plug_in / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert tensorrt.installed(["CPUExecutionProvider"]) == {RTX: "1.7.1"}
+    monkeypatch.setattr(tensorrt.metadata, "version", lambda wheel: {"tensorrt": "10.16.0"}[wheel])
+    assert tensorrt.installed([CLASSIC]) == {CLASSIC: "10.16.0", RTX: "1.7.1"}
+    assert list(tensorrt.installed([CLASSIC])) == [CLASSIC, RTX], "what was built on this GPU comes first"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The folder of caches of an H200 with TensorRT 10.16.0 and 1.7.1."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tensorrt, "find_gpu", lambda: H200)
+    monkeypatch.setattr(tensorrt, "installed", lambda providers: {name: BOTH[name] for name in providers})
+    return str(tmp_path / "strizh/tensorrt")
+
+
+def test_tensorrt_caches_are_keyed_by_gpu_driver_and_version(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tensorrt.cache_folder(CLASSIC)
+    assert str(first) == f"{cache}/TensorrtExecutionProvider-10.16.0.4-NVIDIA-H200-9.0-cuda13000"
+    folders = {first, tensorrt.cache_folder(RTX)}
+    for gpu in (ADA, replace(H200, driver=13010), replace(H200, name="NVIDIA H100"), None):
+        monkeypatch.setattr(tensorrt, "find_gpu", lambda gpu=gpu: gpu)
+        folders.add(tensorrt.cache_folder(CLASSIC))
+    assert len(folders) == 6
+
+
+def test_tensorrt_providers_open_an_engine_with_their_own_options(cache: str) -> None:
+    assert engine_options(HERE, Path("bundle/tensorrt")) == {}
+    assert engine_options(replace(HERE, stripped=True), Path("bundle/tensorrt")) == {
+        "trt_weight_stripped_engine_enable": "1", "trt_onnx_model_folder_path": "bundle/tensorrt",
+    }  # fmt: skip
+    assert engine_options(AHEAD, Path("bundle/tensorrt")) == {
+        "nv_runtime_cache_path": f"{cache}/NvTensorRTRTXExecutionProvider-1.7.1-NVIDIA-H200-9.0-cuda13000"
+    }
+
+
+def test_tensorrt_providers_that_build_are_told_every_shape_before(cache: str) -> None:
+    inputs, profile = ("input_ids", "attention_mask"), Profile(16, 512, 1, 512)
+    shapes = {
+        "min": "input_ids:1x1,attention_mask:1x1",
+        "opt": "input_ids:1x512,attention_mask:1x512",
+        "max": "input_ids:16x512,attention_mask:16x512",
+    }
+    classic = building_options(CLASSIC, profile, inputs)
+    assert {f"trt_profile_{end}_shapes": shape for end, shape in shapes.items()}.items() <= classic.items()
+    assert classic["trt_engine_cache_enable"] == classic["trt_timing_cache_enable"] == "1"
+    assert classic["trt_engine_cache_path"] == classic["trt_timing_cache_path"] == str(tensorrt.cache_folder(CLASSIC))
+    rtx = building_options(RTX, profile, inputs)
+    assert {f"nv_profile_{end}_shapes": shape for end, shape in shapes.items()}.items() <= rtx.items()
+    assert set(rtx) == {"nv_runtime_cache_path", *(f"nv_profile_{end}_shapes" for end in shapes)}
