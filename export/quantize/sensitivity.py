@@ -14,6 +14,8 @@ Cosines = NDArray[np.float64]
 _WORST, _EVENLY = 4, 8  # texts that single sites are judged by: those that lose most, and some of all
 
 _INT8_FOR_A_MARGIN = 0.9
+# Of the loss that a promise allows: other texts lose more than these, and who loses as much by a hair has a plan of chance.
+_FIRM = 0.9
 
 
 class Measure(Protocol):
@@ -33,6 +35,7 @@ def least_kept(
     """
     chosen, kept, handful = list(sites), dict[str, str](), 4
     cosines, goal, least = measure(sites), promise.goal, _INT8_FOR_A_MARGIN * _size(sites)
+    firm = Promise(1 - _FIRM * (1 - promise.cosine_min), 1 - _FIRM * (1 - promise.cosine_mean))
     while chosen and not _meets(cosines, goal):
         step("measuring every layer's sensitivity")
         texts = _judges(cosines)
@@ -41,7 +44,7 @@ def least_kept(
         order = _order(gain, 1 - cosines[texts], np.array([site.size for site in judged]), goal)[:handful]
         for few in np.array_split(order, 4):
             rest = _without(chosen, [judged[index] for index in few])
-            if _meets(cosines, promise) and _size(rest) < least:
+            if _meets(cosines, firm) and _size(rest) < least:
                 return chosen, kept, cosines
             chosen, cosines = rest, measure(rest)
             kept |= {judged[index].name: _reason(gain[index]) for index in few}
