@@ -41,7 +41,9 @@ class LayerRun {
 
   void run() {
     const size_t team = threads(), tokens = batch_.tokens;
-    const bool columns = team > 1 && tokens < team * isa_.shared_rows;
+    // A thread wants a few panels of the narrowest product, or else its own rows, if they fill a tile or two.
+    const size_t shared_rows = hidden_panels() < 4 * team ? std::min<size_t>(isa_.shared_rows, 32) : isa_.shared_rows;
+    const bool columns = team > 1 && tokens < team * shared_rows;
     // As many blocks as fill the team evenly.
     const size_t blocks = columns ? 1 : divide_up(divide_up(tokens, isa_.block_rows), team) * team;
     const size_t rows = divide_up(tokens, blocks), capacity = rows + kRowSlack;

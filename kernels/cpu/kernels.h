@@ -9,8 +9,10 @@
 //                                                 Fetch fetch)
 //      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
 //      `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's bytes, shifted as they
-//      are, times B's; `accumulate` is false); tile_edge(rows, tile), which cuts a block of rows into tiles;
-//      kFetchingTiles: how many tiles of rows, the last ones, share the fetching of the next panel; and
+//      are, times B's; `accumulate` is false if kLinesAtOnce is 0); tile_edge(rows, tile), which cuts a block of rows into tiles;
+//      kFetchingTiles: how many tiles of rows, the last ones, share the fetching of the next panel;
+//      kLinesAtOnce: panels of twice as many lines are cut into parts of so many, each taken through all tiles, at most
+//      kTilesInParts, before the next (0: never); and
 //      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order

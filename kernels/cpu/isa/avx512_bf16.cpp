@@ -15,6 +15,6 @@ namespace strizh::avx512_bf16 {
 #include "text.h"
 
 extern const Kernels kernels;
-const Kernels kernels = STRIZH_KERNELS("avx512_bf16", 96, 32, nullptr, nullptr);
+const Kernels kernels = STRIZH_KERNELS("avx512_bf16", 96, 80, nullptr, nullptr);
 
 }  // namespace strizh::avx512_bf16

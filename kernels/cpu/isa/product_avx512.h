@@ -5,6 +5,7 @@
 // single variables; the dot product intrinsics copy and spill every accumulator, so `dot` is one line of assembly.
 enum : size_t { kTileRows = 12 };
 enum : size_t { kFetchingTiles = 2 };
+enum : size_t { kLinesAtOnce = 24, kTilesInParts = 12 };  // 48 KB of a panel beside a tile's rows
 enum : bool { kOverlapsEpilogue = false };
 
 // First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows

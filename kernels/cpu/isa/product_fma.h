@@ -6,6 +6,7 @@
 // all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks.
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
 enum : size_t { kFetchingTiles = 1 };
+enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
 enum : bool { kOverlapsEpilogue = false };
 enum : size_t { kBlockLines = 4, kBlockGroups = kBlockLines * kLineGroups };
 

@@ -33,11 +33,11 @@ struct TileColumns {
   const float* row_scales;
 };
 
-template <Activation activation, Precision precision, typename Finish>
+template <Activation activation, Precision precision, Precision result, typename Finish>
 static inline void finish_tile(const TileSums& tile, size_t rows, Finish finish) {
   for (size_t column = 0; column < kPanelColumns; column += kWidth) {
     const TileColumns<precision> columns(tile, column);
-    for (size_t row = 0; row < rows; row++) finish(row, column, activate<activation>(columns.row(row)));
+    for (size_t row = 0; row < rows; row++) finish(row, column, activate<activation, result>(columns.row(row)));
   }
 }
 
@@ -53,25 +53,25 @@ static inline void epilogue(const LinearCall& call, const float* sums, size_t pa
   const TileSums tile = tile_sums(call, sums, panel, first);
   if (call.epilogue == Epilogue::store) {
     float* out = call.out + first * call.out_stride + (panel - call.panel_begin) * kPanelColumns;
-    return finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+    return finish_tile<activation, precision, Precision::fp32>(tile, rows, [=](size_t row, size_t column, Vector x) {
       store(out + row * call.out_stride + column, x);
     });
   }
   if (call.epilogue == Epilogue::add) {
     float* out = call.out + first * call.out_stride + panel * kPanelColumns;
-    return finish_tile<Activation::identity, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+    return finish_tile<Activation::identity, precision, Precision::fp32>(tile, rows, [=](size_t row, size_t column, Vector x) {
       float* to = out + row * call.out_stride + column;
       store(to, add(load(to), x));
     });
   }
   const PackedRows to = call.packed;
   if (call.epilogue == Epilogue::activate) {
-    return finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+    return finish_tile<activation, precision, packed>(tile, rows, [=](size_t row, size_t column, Vector x) {
       store_packed<packed>(to, first + row, panel * kPanelColumns + column, x);
     });
   }
   const TileSums up = tile_sums(call, sums + kTileRows * kPanelColumns, panel + 1, first);
-  finish_tile<activation, precision>(tile, rows, [=](size_t row, size_t column, Vector x) {
+  finish_tile<activation, precision, packed>(tile, rows, [=](size_t row, size_t column, Vector x) {
     const Vector y = TileColumns<precision>(up, column).row(row);
     store_packed<packed>(to, first + row, panel / 2 * kPanelColumns + column, multiply(x, y));
   });
@@ -95,8 +95,40 @@ static inline void finish_rows(const LinearCall& call, const float* sums, Waitin
   tile.done += rows;
 }
 
+// Panels so long that one and the block's rows do not fit into the second-level cache together (down: 196 KB beside 0.6 MB), in parts.
+// Each element's chain of sums goes on where it was, so that the bits are those of whole panels.
+template <Activation activation, Precision precision>
+static void linear_block_in_parts(const LinearCall& call) {
+  alignas(64) float sums[kTilesInParts][kTileRows * kPanelColumns];
+  const size_t lines = call.weights.lines, bytes = panel_bytes(lines, precision), tiles = divide_up(call.rows, kTileRows);
+  const size_t parts = divide_up(lines, kLinesAtOnce);
+  const char* limit = call.weights.panels + call.fetch_end * bytes;
+  for (size_t panel = call.panel_begin; panel < call.panel_end; panel++) {
+    const char* b = call.weights.panels + panel * bytes;
+    for (size_t part = 0; part < parts; part++) {
+      const size_t begin = lines * part / parts, end = lines * (part + 1) / parts;
+      const bool last = part + 1 == parts, follows = !last || panel + 1 < call.fetch_end;
+      const char* next = last ? b + bytes : b + panel_bytes(end);
+      const char* after = next + panel_bytes(lines / parts);
+      for (size_t tile = 0, first = 0; first < call.rows; tile++) {
+        const size_t edge = tile_edge(call.rows, tile + 1), rows = edge - first;
+        const Fetch fetch = follows ? share_of({next, after, limit}, tile, tiles) : Fetch{nullptr, nullptr, limit};
+        product_tile<precision>(rows, call.a.data + begin * call.a.stride + first * kLineBytes, call.a.stride, b + panel_bytes(begin),
+                                end - begin, sums[tile], kPanelColumns, part > 0, fetch);
+        if (last) epilogue<activation, precision>(call, sums[tile], panel, first, rows);
+        first = edge;
+      }
+    }
+  }
+}
+
 template <Activation activation, Precision precision>
 static void linear_block(const LinearCall& call) {
+  if constexpr (kLinesAtOnce > 0) {
+    const bool fits = call.rows <= kTilesInParts * kTileRows && call.epilogue != Epilogue::gate;
+    if (fits && call.rows > 4 * kTileRows && call.weights.lines >= 2 * kLinesAtOnce)
+      return linear_block_in_parts<activation, precision>(call);
+  }
   alignas(64) float sums[kOverlapsEpilogue ? 2 : 1][2 * kTileRows * kPanelColumns];
   size_t turn = 0;
   Waiting waiting{};
