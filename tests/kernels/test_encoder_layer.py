@@ -41,6 +41,7 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
         "sizes": (128, 4, 2, 128, 160), "gated": True, "bias": False, "causal": True, "head_norm": True,
         "norm_kind": "rms_norm", "pre_norm": True, "activation": "silu", "rope": {"theta": 1e6, "dim": 128, "scaling": "none"},
     },
+    "an inner size that products take in parts": {"sizes": (64, 2, 2, 32, 3200)},
     "half rotated, relu": {"sizes": (80, 2, 2, 40, 72), "activation": "relu", "rope": {**ROPE, "dim": 20}},
 }  # fmt: skip
 

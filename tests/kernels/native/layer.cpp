@@ -99,7 +99,7 @@ void RandomLayer::describe(Random& random) {
   l.num_heads = l.num_kv_heads * random.between(1, 2);
   l.head_size = random.one_of({1, 16, 26, 31, 32, 33, 64, 80, 128});
   l.hidden_size = random.chance(0.5) ? random.between(8, 140) : random.one_of({32, 64, 96});
-  l.intermediate_size = random.chance(0.5) ? random.between(1, 200) : random.one_of({32, 64, 320});
+  l.intermediate_size = random.chance(0.5) ? random.between(1, 200) : random.one_of({32, 64, 320, 32, 64, 320, 3200});
   l.activation = random.between(0, 4);
   l.gated_mlp = random.chance(0.4);
   l.pre_norm = random.chance(0.4);
