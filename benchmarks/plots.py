@@ -41,16 +41,19 @@ def trade(quality: Result, throughput: Result) -> Plots:
     for model, facts in quality["models"].items():
         timed = [row for row in throughput["rows"] if row["rounds"] and (row["model"], row["case"]) == (model, _TEXTS)]
         speeds = {row["contender"]: figures(row)["median"] for row in timed}
+        if _BASELINE not in speeds:
+            continue
         files = {row["contender"]: row["configuration"] for row in timed}
-        losses: dict[str, tuple[float, bool]] = {}
+        # What the others are compared with loses nothing to itself, whether it was measured again as an engine or not.
+        losses = {facts["reference"]: (0.0, False)} if facts["reference"] in speeds else {}
         for row in quality["rows"]:
             name = row["contender"]
             # Of several files of an engine, the one that was the quickest; another one where its quality is not known.
             settled = name in losses and files.get(name) != row["configuration"]
-            if row["model"] == model and {name, _BASELINE} <= speeds.keys() and not settled:
+            if row["model"] == model and name in speeds and not settled:
                 losses[name] = _loss(row, facts["scores"]), row["ours"]
         points = [(name, speeds[name] / speeds[_BASELINE], *found) for name, found in losses.items()]
-        if points:
+        if len(points) > 1:
             across = f"times as fast as {_BASELINE}, from texts to vectors"
             above = f"points of score lost to float32, mean of all scores ({_NOTHING}: no more than that, or a gain)"
             yield f"{model}-trade", charts.scatter((f"{model}: {cpu(throughput)}", across, above), points, _NOTHING)

@@ -96,7 +96,6 @@ def test_the_quality_of_the_file_that_was_quickest_stands_beside_its_speed(
             ("openvino", "other.onnx", 0.5),
             ("openvino", "quick.onnx", 0.58),
             ("openvino", "third.onnx", 0.4),
-            ("torch fp32", "a file that was not timed", 0.6),
         )
     ]
     list(plots.trade(result_of("quality", rows), result))
