@@ -30,13 +30,15 @@ class Int8:
     """How products become int8.
 
     `weight_max`: largest code of a weight. `static_norms`: one activation scale for all tokens where a norm's output is
-    multiplied, whose rows all have one length; elsewhere, and everywhere without it, each token has its own. `headroom`:
+    multiplied, whose rows all have one length; elsewhere, and everywhere without it, each token has its own, unless
+    `static_rest` says that the engine takes static ones only. `headroom`:
     how far beyond the calibration texts a static scale reaches. `alphas` are tried at each site, beside none: the share
     of its outliers that moves into the weights (SmoothQuant, Xiao et al., 2023).
     """
 
     weight_max: int
     static_norms: bool
+    static_rest: bool = False
     headroom: float = 1.0
     alphas: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -72,6 +74,8 @@ VNNI = Int8(weight_max=127, static_norms=True, headroom=1.1)
 INT8_RECIPES = {"any-cpu": ANY_CPU, "vnni": VNNI}
 # The cpu kernels: every row its own symmetric scale, nothing saturates.
 PACKED = Int8(weight_max=127, static_norms=False)
+# TensorRT's products of integers take one scale for all activations.
+STATIC = Int8(weight_max=127, static_norms=True, static_rest=True, headroom=1.1)
 
 PORTABLE_FP32 = Recipe("portable-fp32", "portable", "fp32", "onnx/model.onnx", "onnx/classifier.onnx", _FLOAT32)
 PORTABLE_FP16 = Recipe(
@@ -111,12 +115,22 @@ TENSORRT_FP16 = Recipe(
 TENSORRT_BF16 = Recipe(
     "tensorrt-bf16", "tensorrt", "bf16", "tensorrt/model_bf16.onnx", "tensorrt/classifier_bf16.onnx", _BFLOAT16
 )
+TENSORRT_INT8 = Recipe(
+    "tensorrt-int8",
+    "tensorrt",
+    "int8",
+    "tensorrt/model_int8.onnx",
+    "tensorrt/classifier_int8.onnx",
+    _PORTABLE_INT8,
+    int8=STATIC,
+)
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         *(PORTABLE_FP32, PORTABLE_FP16, PORTABLE_INT8, ORT_FP32),
-        *(CPU_FP32, CPU_BF16, CPU_INT8, CUDA_FP16, CUDA_BF16, TENSORRT_FP16, TENSORRT_BF16),
+        *(CPU_FP32, CPU_BF16, CPU_INT8, CUDA_FP16, CUDA_BF16),
+        *(TENSORRT_FP16, TENSORRT_BF16, TENSORRT_INT8),
     )
 }
 

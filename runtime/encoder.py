@@ -13,7 +13,7 @@ from strizh.runtime.classifying import Classifying
 from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
-from strizh.runtime.placement import Placement, check_placement, hand_out
+from strizh.runtime.placement import DeviceVectors, Placement, check_placement, hand_out
 from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.token_outputs import Span, TokenOutputs
@@ -68,8 +68,7 @@ class Encoder(Classifying, TokenOutputs):
         tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
         `precision` and `calibration_embeddings` are those of `strizh.quantize_embeddings`: the vectors in fewer bits.
         `output`: "numpy" is an array of the host; "torch" a tensor and "dlpack" what any library takes by `from_dlpack`, both
-        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors (there
-        nothing looks whether they are finite).
+        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors.
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
@@ -86,16 +85,15 @@ class Encoder(Classifying, TokenOutputs):
                     f"output={output!r} leaves vectors on the GPU as the graph gives them. Leave out normalize_embeddings, "
                     "truncate_dim, late_chunking, precision and overflow='split', or take output='numpy'"
                 )
-            tokens = self._tokenizer.tokenize(sequence, self._prompt(prompt, prompt_name), overflow)  # refuses pairs
-            self._warn(overflow, tokens.truncated, tokens.dropped, tokens.texts)
-            batches = Budget(self._max_batch_tokens, padded=False).consecutive(tokens.rows.lengths)
-            return hand_out(session.keep(tokens.rows, batches, self._sentence, alone=alone), output)
+            return hand_out(self._keep(session, sequence, self._prompt(prompt, prompt_name), overflow, alone), output)
         if late_chunking is not None:
             self._check(normalize_embeddings, truncate_dim)
             spans: Any = [late_chunking] if alone else late_chunking
             chunks = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
             chunks = normalize(chunks) if normalize_embeddings or self.manifest.normalize else chunks
-            return hand_out(quantize_embeddings(chunks, precision, calibration_embeddings=calibration_embeddings), output)
+            return hand_out(
+                quantize_embeddings(chunks, precision, calibration_embeddings=calibration_embeddings), output
+            )
         pieces = self.encode_stream(  # refuses wrong options before anything is made
             sequence,
             prompt_name=prompt_name,
@@ -108,6 +106,15 @@ class Encoder(Classifying, TokenOutputs):
         vectors = self._collect(pieces, sequence, truncate_dim or self.dimension, bar, overflow)
         found = quantize_embeddings(vectors, precision, calibration_embeddings=calibration_embeddings)
         return hand_out(found[0] if alone else found, output)
+
+    def _keep(
+        self, session: CudaSession, texts: Sequence[Any], prompt: str, overflow: Overflow, alone: bool
+    ) -> DeviceVectors:
+        """Vectors of the texts in the memory of the GPU that computed them."""
+        tokens = self._tokenizer.tokenize(texts, prompt, overflow)  # refuses pairs
+        self._warn(overflow, tokens.truncated, tokens.dropped, tokens.texts)
+        batches = Budget(self._max_batch_tokens, padded=False).consecutive(tokens.rows.lengths)
+        return session.keep(tokens.rows, batches, self._sentence, alone=alone)
 
     def encode_stream(
         self,

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings",
         choices=("float", "int8"),
         default="float",
-        help="int8: word embeddings in int8, a scale for each row; for variants that run on a CPU",
+        help="int8: word embeddings in int8, a scale for each row",
     )
     parser.add_argument("--force", action="store_true", help="replace a bundle; keep one that misses its promise")
 

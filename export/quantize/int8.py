@@ -90,7 +90,7 @@ class Calibration:
         sites, alphas = [], {}
         for value, names in self.inputs.items():
             weights = [numpy_helper.to_array(matrices[name]) for name in names]
-            static = int8.static_norms and value in self._of_norm
+            static = int8.static_rest or (int8.static_norms and value in self._of_norm)
             found = search(self.observed[value], weights, Static if static else PerRow(), int8)
             size = sum(weight.size for weight in weights)
             name = names[0].removesuffix(".weight")

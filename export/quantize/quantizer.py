@@ -116,7 +116,7 @@ class Quantizer:
         found: dict[str, Any] = {}
         if plan := self.plan(recipe):
             found["int8"] = plan.details
-            if recipe.target == "cpu":
+            if recipe.target in ("cpu", "tensorrt"):
                 share = cpu.int8_share(self._spec, plan.kept)
                 found["int8"]["percent_of_matrix_flops_at_128_tokens"] = round(100 * share, 1)
         if (recipe.target, recipe.precision) == ("portable", "fp16"):

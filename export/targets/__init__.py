@@ -13,7 +13,6 @@ from strizh.export.spec import EncoderSpec
 from strizh.export.targets import cpu, cuda, ort, portable, tensorrt
 from strizh.export.targets.portable import Head
 from strizh.export.weights import Array
-from strizh.runtime.errors import UsageError
 
 
 def check(recipe: Recipe, spec: EncoderSpec) -> None:
@@ -34,8 +33,6 @@ def build(
 
     Raises `UnsupportedModel` for a spec that the target cannot express.
     """
-    if int8_table and recipe.target not in ("portable", "ort", "cpu"):
-        raise UsageError(f"{recipe.name} has no int8 embeddings; export it without --embeddings int8.")
     if recipe.target == "cpu":
         if quantized is None:
             return cpu.build(spec, weights, head, precision=recipe.precision, int8_table=int8_table)
@@ -48,12 +45,16 @@ def build(
             smoothing=quantized.smoothing,
             int8_table=int8_table,
         )
-    if recipe.target in ("cuda", "tensorrt"):
-        target = cuda if recipe.target == "cuda" else tensorrt
-        return target.build(spec, weights, head, precision=recipe.precision)
-    model = (ort if recipe.target == "ort" else portable).build(spec, weights, head)
+    if recipe.target == "cuda":
+        model = cuda.build(spec, weights, head, precision=recipe.precision)
+    elif recipe.target == "tensorrt":
+        model = tensorrt.build(spec, weights, head, precision=recipe.precision, quantized=quantized)
+    else:
+        model = (ort if recipe.target == "ort" else portable).build(spec, weights, head)
     if int8_table:
-        quantize_table(model)
+        quantize_table(model, whole=recipe.target == "tensorrt")
+    if recipe.target in ("cuda", "tensorrt"):
+        return model
     if quantized:
         quantize_products(model, quantized.sites)
     if recipe.precision == "fp16":

@@ -39,7 +39,8 @@ def build(
 ) -> onnx.ModelProto:
     """The packed graph in `precision` "fp16", "bf16" or "fp32"; inputs are int32, see `_INPUTS`, outputs float32.
 
-    `token_embeddings` [total_tokens, hidden_size] and `sentence_embedding` [batch, dim], or `logits`. Angles, softmax,
+    `token_embeddings` [total_tokens, hidden_size], `sentence_embedding` [batch, dim] and `zero_or_nan` [], which is NaN
+    where a sentence's vector is not finite, or `logits`. Angles, softmax,
     statistics of norms, pooling and heads are float32 in every precision. A text without tokens is not allowed.
     """
     check(spec)
@@ -202,9 +203,13 @@ def _finish(g: _CudaGraph, spec: EncoderSpec, hidden: str, head: Head, texts: Te
         g.rename(unit(g, vector) if spec.normalize else vector, "sentence_embedding")
         of_tokens = token_heads(g, spec, hidden, "int32")
         g.rename(hidden, "token_embeddings")
+        # For vectors that stay on the GPU: zero times what is not finite is NaN, and so is a sum with it.
+        zeros = g.node("Mul", "sentence_embedding", g.constant(0))
+        g.rename(g.node("ReduceSum", zeros, keepdims=0), "zero_or_nan")
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
+            "zero_or_nan": (FLOAT, ()),
         }
         outputs |= {name: (FLOAT, ("total_tokens", columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})

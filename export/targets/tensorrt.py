@@ -6,7 +6,7 @@ float32, with the casts written out: TensorRT takes every type as it stands. A t
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +21,10 @@ from strizh.export.parts.linear import activation, norm, transposed
 from strizh.export.parts.mixed import HALVES, MixedGraph, stream_scale
 from strizh.export.parts.rotary import angles
 from strizh.export.parts.visibility import pair_bias
-from strizh.export.parts.wide_heads import with_wide_heads
+from strizh.export.parts.wide_heads import widened, with_wide_heads
+from strizh.export.passes.int8_tensorrt import quantize_half_products
+from strizh.export.quantize.int8 import Quantized
+from strizh.export.quantize.site import Site
 from strizh.export.spec import Activation, EncoderSpec, Layer, Rope
 from strizh.export.targets.portable import Head, finish, takes_token_types
 from strizh.export.weights import Array
@@ -32,18 +35,42 @@ _GELU = {Activation.GELU: "none", Activation.GELU_TANH: "tanh"}
 
 
 def build(
-    spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embedding", *, precision: str = "fp16"
+    spec: EncoderSpec,
+    weights: Mapping[str, Array],
+    head: Head = "embedding",
+    *,
+    precision: str = "fp16",
+    quantized: Quantized | None = None,
 ) -> onnx.ModelProto:
-    """The graph in `precision` "fp16", "bf16" or "fp32"; inputs as `portable`, padding on the right; outputs float32.
+    """The graph in `precision` "fp16", "bf16", "int8" or "fp32"; inputs as `portable`, padding on the right; outputs float32.
 
-    `token_embeddings` [batch, sequence, hidden_size] and `sentence_embedding` [batch, dim], or `logits`.
+    `token_embeddings` [batch, sequence, hidden_size] and `sentence_embedding` [batch, dim], or `logits`. In "int8" the
+    products of `quantized` are, with static scales, and all else is as in "fp16", attention among it.
     """
     check(spec)
-    spec, weights = with_wide_heads(spec, weights, _head_width(spec))
-    g = _TensorRTGraph(spec, weights, precision)
+    sites = quantized.sites if quantized else ()
+    width, head_size = _head_width(spec), spec.head_size
+    spec, weights = with_wide_heads(spec, quantized.weights(weights) if quantized else weights, width)
+    exact = frozenset(name for site in sites for name in site.weights)
+    g = _TensorRTGraph(spec, weights, "fp16" if precision == "int8" else precision, exact)
     shared = _Shared(g, spec)
     hidden = _layers(g, spec, embeddings(g, spec, takes_token_types(spec, head)), shared)
-    return finish(g, spec, hidden, head, last_hidden_state=False)
+    model = finish(g, spec, hidden, head, last_hidden_state=False)
+    if sites:
+        inner = stream_scale(spec) if spec.gated_mlp else 1.0
+        sizes = {site.name: inner for site in sites if site.name.endswith("mlp.down")}
+        quantize_half_products(model, sites, sizes, _smoothings(sites, head_size, width))
+    return model
+
+
+def _smoothings(sites: Iterable[Site], head_size: int, width: int) -> dict[str, Array]:
+    """The sites' smoothings, with ones where heads are widened."""
+    found = {site.name: site.smoothing for site in sites if site.smoothing is not None}
+    for name, smoothing in found.items():
+        if name.endswith("attention.o"):
+            wide = widened(smoothing, head_size, width)
+            found[name] = np.where(wide == 0, np.float32(1), wide)
+    return found
 
 
 def check(spec: EncoderSpec) -> None:
@@ -62,8 +89,12 @@ class _TensorRTGraph(MixedGraph):
     opsets = MappingProxyType({"": 24})
     ir_version = 11
 
-    def __init__(self, spec: EncoderSpec, weights: Mapping[str, Array], precision: str) -> None:
-        super().__init__(spec.family, weights, HALVES[precision], _is_half)
+    def __init__(
+        self, spec: EncoderSpec, weights: Mapping[str, Array], precision: str, exact_weights: Container[str] = ()
+    ) -> None:
+        super().__init__(
+            spec.family, weights, HALVES[precision], lambda name: _is_half(name) and name not in exact_weights
+        )
         self.exact_stream = spec.pre_norm or precision == "bf16"
 
 

@@ -24,6 +24,7 @@ OPTIONS = MappingProxyType({"enable_cuda_graph": "1", "enable_skip_layer_norm_st
 MOST_GRAPHS = 32
 MOST_GRAPH_TOKENS = 4096
 _GRAPH, _NO_GRAPH = "gpu_graph_id", "-1"
+_VERDICT = "zero_or_nan"
 _INPUTS = ("input_ids", "cu_seqlens", "position_ids", "text_ids", "token_offset")
 
 
@@ -72,7 +73,8 @@ class CudaSession(Session):
     ) -> DeviceVectors:
         """Vectors [n, width] of all texts where they are computed, or [width] of one `alone`; zeros for those in no batch.
 
-        `batches` are consecutive texts, each of which has a token: they write their rows into one buffer.
+        `batches` are consecutive texts, each of which has a token: they write their rows into one buffer. `BundleError` if
+        one of them is not finite, which the graph itself says in one number.
         """
         shape = (output.width,) if alone else (len(texts), output.width)
         found = self._buffer(shape, np.float32)
@@ -82,18 +84,24 @@ class CudaSession(Session):
                 batch = texts.take(np.arange(part.start, part.stop))
                 address = found.data_ptr() + part.start * output.width * np.dtype(np.float32).itemsize
                 try:
-                    self._run_into(batch, output, address)
+                    finite = self._run_into(batch, output, address)
                 except Exception as error:  # ONNX Runtime's classes have no base of their own
                     raise self._translate(error, batch) from None
+                if not finite:
+                    raise self._not_finite(batch)
         return DeviceVectors(found)
 
-    def _run_into(self, batch: PackedBatch, output: Output, address: int) -> None:
+    def _run_into(self, batch: PackedBatch, output: Output, address: int) -> bool:
+        """Write the rows at `address`, and say whether they are finite."""
+        verdict = np.zeros((), np.float32)
         binding = self._session.io_binding()
         feed = self._feed(batch)  # the binding has addresses only: these arrays must outlive the run
         for name, array in feed.items():
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         binding.bind_output(output.name, self._device, 0, np.float32, (len(batch), output.width), address)
+        binding.bind_output(_VERDICT, "cpu", 0, np.float32, (), verdict.ctypes.data)
         self._session.run_with_iobinding(binding, self._usual)
+        return not np.isnan(verdict)
 
     def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
         bucket = bucket_of(batch)

@@ -75,10 +75,7 @@ class Session:
         if output.per_token:
             result = self._pack(result, batch)
         if not np.isfinite(result).all():
-            raise BundleError(
-                f"{self._variant} gave numbers that are not finite for {len(batch)} texts. "
-                "Check the bundle with `strizh verify`, or load a float32 variant"
-            )
+            raise self._not_finite(batch)
         return result
 
     def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
@@ -115,6 +112,12 @@ class Session:
                 f"variant {self._variant} takes {found}, expected {dict(self.inputs)}. Export the bundle again"
             )
         return typed is not None
+
+    def _not_finite(self, batch: PackedBatch) -> BundleError:
+        return BundleError(
+            f"{self._variant} gave numbers that are not finite for {len(batch)} texts. "
+            "Check the bundle with `strizh verify`, or load a float32 variant"
+        )
 
     def _translate(self, error: Exception, batch: PackedBatch) -> Exception:
         size, line = f"{len(batch)} texts of {len(batch.input_ids)} tokens", one_line(error)

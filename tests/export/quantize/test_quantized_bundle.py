@@ -31,9 +31,13 @@ def test_the_manifest_tells_how_each_variant_was_made(make_checkpoint, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "variant", ["portable-fp32", "ort-fp32", "portable-fp16", *(["cpu-fp32", "cpu-bf16", "cpu-int8"] if library_path() else [])]
+    "variant",
+    [
+        *("portable-fp32", "ort-fp32", "portable-fp16", "cuda-fp16", "cuda-bf16", "tensorrt-fp16", "tensorrt-bf16"),
+        *(["cpu-fp32", "cpu-bf16", "cpu-int8"] if library_path() else []),
+    ],
 )
-def test_int8_embeddings_for_any_variant_on_a_cpu(variant: str, make_checkpoint, tmp_path: Path) -> None:
+def test_int8_embeddings_for_any_variant(variant: str, make_checkpoint, tmp_path: Path) -> None:
     folder, wishes = make_checkpoint(), Quantizing(embeddings="int8")
     manifest = export_model(folder, tmp_path / "bundle", variants=[variant], quantizing=wishes)
     # A row is rounded to 127 steps of its largest value: within the promise, which the manifest shows lowered.
@@ -45,10 +49,13 @@ def test_int8_embeddings_for_any_variant_on_a_cpu(variant: str, make_checkpoint,
     assert [tensor.data_type for tensor in tables if len(tensor.dims) > 1 < tensor.dims[1]] == [onnx.TensorProto.INT8]
 
 
-def test_int8_embeddings_are_refused_where_they_are_not_built(make_checkpoint, tmp_path: Path) -> None:
-    wishes = Quantizing(embeddings="int8")
-    with pytest.raises(UsageError, match="cuda-fp16 has no int8 embeddings; export it without"):
-        export_model(make_checkpoint(), tmp_path / "b", variants=["cuda-fp16"], quantizing=wishes)
+def test_tensorrt_int8_is_planned_with_static_scales_and_keeps_its_promise(make_checkpoint, tmp_path: Path) -> None:
+    manifest = export_model(make_checkpoint(), tmp_path / "bundle", variants=["tensorrt-int8"])
+    details, parity = manifest.variants["tensorrt-int8"].details["int8"], manifest.parity["tensorrt-int8"]
+    assert details["int8_sites"] == {"static": 8, "per_row": 0} and details["weight_max"] == 127
+    assert 0 < details["percent_of_matrix_flops_at_128_tokens"] < 100, "attention is not int8"
+    assert parity["cosine_min"] >= PORTABLE_INT8.promise.cosine_min
+    assert "run in NumPy" in parity["against"]
 
 
 def test_the_recipe_by_name(make_checkpoint, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from strizh.export import reference
+from strizh.export import reference, targets
 from strizh.export.emulation.run import Emulation
+from strizh.export.recipes import CUDA_BF16, CUDA_FP16
 from strizh.export.spec import (
     Activation,
     Classifier,
@@ -224,6 +225,22 @@ def test_a_graph_stays_on_the_device_and_reads_every_initialiser(name: str) -> N
     assert {node.op_type for node in graph.node if not node.domain} <= ON_THE_DEVICE
     read = {value for node in graph.node for value in node.input}
     assert {tensor.name for tensor in graph.initializer} <= read
-    assert [value.name for value in graph.output] == ["token_embeddings", "sentence_embedding"]
+    assert [value.name for value in graph.output] == ["token_embeddings", "sentence_embedding", "zero_or_nan"]
     halves = [t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
     assert sum(name.endswith("up.weight") for name in halves) == len(SPECS[name].layers)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_int8_embeddings_are_off_by_their_rounding(precision: str) -> None:
+    spec = rope_bert()
+    weights = weights_of(spec)
+    recipe = {"fp16": CUDA_FP16, "bf16": CUDA_BF16}[precision]
+    model = targets.build(recipe, spec, weights, "embedding", int8_table=True)
+    onnx.checker.check_model(model, full_check=True)
+    tensors = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert tensors["embeddings.word.codes"] == onnx.TensorProto.INT8 and "embeddings.word" not in tensors
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    found = Emulation(model).run(PackedBatch.pack(TEXTS))
+    cosines = (found["sentence_embedding"] * expected).sum(1) / np.linalg.norm(expected, axis=1)
+    assert (cosines / np.linalg.norm(found["sentence_embedding"], axis=1)).min() > 0.999
+    assert found["zero_or_nan"].shape == () and found["zero_or_nan"] == 0

@@ -1,16 +1,19 @@
 """The graphs for TensorRT: exact in float32, safe in half, strongly typed, and built ahead of time where its builder is."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
-from strizh.export import reference
+from strizh.export import reference, targets
 from strizh.export.emulation.run import Emulation
+from strizh.export.quantize.int8 import Calibration, Quantized
+from strizh.export.recipes import STATIC, TENSORRT_BF16, TENSORRT_FP16, Promise
 from strizh.export.spec import (
     Activation,
     Classifier,
@@ -23,7 +26,7 @@ from strizh.export.spec import (
     Rope,
     Scaling,
 )
-from strizh.export.targets import tensorrt
+from strizh.export.targets import portable, tensorrt
 from strizh.runtime.batching import PackedBatch
 
 BERT = EncoderSpec(
@@ -208,25 +211,128 @@ def test_tensorrt_stream_beyond_float16_does_not_overflow() -> None:
     assert cosines(emulation.run(batch)["sentence_embedding"], expected).min() > 0.9999
 
 
+# With the ids that begin and end a text, whose rows a static scale must have seen, as real calibration texts have them.
+CALIBRATION = [[0, *np.random.default_rng(length).integers(1, 40, length).tolist(), 2] for length in range(40)]
+NOTHING_KEPT = Promise(cosine_min=-1, cosine_mean=-1)
+
+
+def planned(spec: EncoderSpec, weights: dict[str, Any], folder: Path, promise: Promise = NOTHING_KEPT) -> Quantized:
+    """Static scales, from texts of random tokens."""
+    calibration = Calibration(lambda: portable.build(spec, weights), CALIBRATION, folder)
+    return calibration.plan(STATIC, promise, lambda what: None)
+
+
+@pytest.mark.parametrize(
+    "name", ["bert", "rotated heads of 26", "gte: ntk, gated", "t5", "modernbert", "eurobert", "qwen3"]
+)
+def test_tensorrt_int8_has_static_scales_and_points_the_same_way(name: str, tmp_path: Path) -> None:
+    """A code is off by up to 1/254 of its site's largest number, which in random models is four times the usual one: each of
+    eight products turns a row by an angle of 4/254/sqrt(3), squared and halved 4e-5 of its cosine, and pooling keeps most."""
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    quantized = planned(spec, weights, tmp_path)
+    model = tensorrt.build(spec, weights, precision="int8", quantized=quantized)
+    onnx.checker.check_model(model, full_check=True)
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    found = Emulation(model).run(PackedBatch.pack(TEXTS))["sentence_embedding"]
+    by_onnxruntime = run(model, **padded(TEXTS))["sentence_embedding"]
+    assert min(cosines(found, expected).min(), cosines(by_onnxruntime, expected).min()) > 0.995
+    ops = [node.op_type for node in model.graph.node]
+    products = 4 * len(spec.layers)
+    assert (ops.count("QuantizeLinear"), ops.count("DequantizeLinear")) == (products, 2 * products)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type.endswith("QuantizeLinear") or node.op_type == "DequantizeLinear":
+            _, scale, zero = node.input
+            assert tensors[scale].data_type == TensorProto.FLOAT16 and tensors[zero].data_type == TensorProto.INT8
+            assert not np.any(numpy_helper.to_array(tensors[zero])), "symmetric"
+            smallest = numpy_helper.to_array(tensors[scale]).min()
+            assert smallest >= np.finfo(np.float16).smallest_normal / 64, "a scale with few digits"
+    kinds = {tensors[site].data_type for site in tensors if site.endswith(".codes")}
+    assert kinds == {TensorProto.INT8} and not any(
+        f"layers.0.{kind}.weight" in tensors for kind in ("attention.o", "mlp.down")
+    )
+
+
+def test_tensorrt_int8_leaves_in_half_what_the_promise_needs(tmp_path: Path) -> None:
+    spec, weights = SPECS["ropebert"], weights_of(SPECS["ropebert"])
+    strict = planned(spec, weights, tmp_path, Promise(cosine_min=0.99999, cosine_mean=0.999995))
+    assert strict.kept, "or the promise is none"
+    model = tensorrt.build(spec, weights, precision="int8", quantized=strict)
+    tensors = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for site in strict.kept:
+        assert tensors[f"{site}.weight"] == TensorProto.FLOAT16 and f"{site}.weight.codes" not in tensors
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    loose = tensorrt.build(spec, weights, precision="int8", quantized=planned(spec, weights, tmp_path))
+    kept, lost = (
+        1 - cosines(Emulation(one).run(PackedBatch.pack(TEXTS))["sentence_embedding"], expected).mean()
+        for one in (model, loose)
+    )
+    assert kept < lost
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("name", ["bert", "t5", "ropebert"])
+def test_tensorrt_int8_embeddings_are_off_by_their_rounding(name: str, precision: str) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    recipe = {"fp16": TENSORRT_FP16, "bf16": TENSORRT_BF16}[precision]
+    model = targets.build(recipe, spec, weights, "embedding", int8_table=True)
+    onnx.checker.check_model(model, full_check=True)
+    tensors = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert tensors["embeddings.word.codes"] == TensorProto.INT8 and "embeddings.word" not in tensors
+    expected = reference.run(spec, weights, TEXTS).sentence_embedding
+    found = Emulation(model).run(PackedBatch.pack(TEXTS))["sentence_embedding"]
+    assert cosines(found, expected).min() > 0.999
+
+
+def built(model: onnx.ModelProto) -> int:
+    """Bytes of the engine that TensorRT for RTX builds for Ampere, Ada and Blackwell, with shapes that change."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT's builder is not installed: `make tensorrt` brings it")
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse(model.SerializeToString()), [parser.get_error(at) for at in range(parser.num_errors)]
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        profile.set_shape(network.get_input(index).name, (1, 1), (8, 32), (32, 64))
+    config.add_optimization_profile(profile)
+    kinds = [trt.ComputeCapability.SM80, trt.ComputeCapability.SM89, trt.ComputeCapability.SM120]
+    config.num_compute_capabilities = len(kinds)
+    for index, kind in enumerate(kinds):
+        config.set_compute_capability(kind, index)
+    plan = builder.build_serialized_network(network, config)
+    assert plan is not None
+    return int(plan.nbytes)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_tensorrt_builds_int8_ahead_of_time(name: str, tmp_path: Path) -> None:
+    spec, weights = SPECS[name], weights_of(SPECS[name])
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT's builder is not installed: `make tensorrt` brings it")
+    quantized = planned(spec, weights, tmp_path)
+    for head in ("embedding", "classifier") if spec.classifier else ("embedding",):
+        built(tensorrt.build(spec, weights, head, precision="int8", quantized=quantized))
+
+
+def test_tensorrt_builds_int8_weights_and_embeddings_into_the_engine(tmp_path: Path) -> None:
+    """An engine of integers has fewer bytes than one of half precision: TensorRT does not store them unrounded."""
+    wide = dataclasses.replace(
+        SPECS["ropebert"], hidden_size=256, num_heads=16, num_kv_heads=16, intermediate_size=1024, vocab_size=4000
+    )
+    weights = weights_of(wide)
+    half = built(tensorrt.build(wide, weights))
+    products = 2 * len(wide.layers) * (4 * 256 * 256 + 2 * 256 * 1024) / 2  # bytes that one byte a weight saves
+    assert half - built(tensorrt.build(wide, weights, precision="int8", quantized=planned(wide, weights, tmp_path))) > (
+        products / 2
+    )
+    table = built(targets.build(TENSORRT_FP16, wide, weights, "embedding", int8_table=True))
+    assert half - table > 4000 * 256 / 2
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 @pytest.mark.parametrize("name", SPECS)
 def test_tensorrt_builds_the_graph_ahead_of_time(name: str, precision: str) -> None:
-    """With shapes that change, for Ampere, Ada and Blackwell; TensorRT for RTX does this without a GPU, not for Hopper."""
-    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT's builder is not installed: `make tensorrt` brings it")
+    """TensorRT for RTX does this without a GPU, not for Hopper."""
     spec, weights = SPECS[name], weights_of(SPECS[name])
     for head in ("embedding", "classifier") if spec.classifier else ("embedding",):
-        logger = trt.Logger(trt.Logger.ERROR)
-        builder = trt.Builder(logger)
-        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-        parser = trt.OnnxParser(network, logger)
-        model = tensorrt.build(spec, weights, head, precision=precision)
-        assert parser.parse(model.SerializeToString()), [parser.get_error(at) for at in range(parser.num_errors)]
-        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-        for index in range(network.num_inputs):
-            profile.set_shape(network.get_input(index).name, (1, 1), (8, 32), (32, 64))
-        config.add_optimization_profile(profile)
-        kinds = [trt.ComputeCapability.SM80, trt.ComputeCapability.SM89, trt.ComputeCapability.SM120]
-        config.num_compute_capabilities = len(kinds)
-        for index, kind in enumerate(kinds):
-            config.set_compute_capability(kind, index)
-        assert builder.build_serialized_network(network, config) is not None
+        built(tensorrt.build(spec, weights, head, precision=precision))

@@ -1,6 +1,6 @@
 """Vectors handed out without a copy: views of the host's array, and a CUDA session's own memory (here the CPU's)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from strizh.export import export_model
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
 from strizh.runtime.batching import Budget, PackedBatch
-from strizh.runtime.errors import TextError, UsageError
+from strizh.runtime.errors import BundleError, TextError, UsageError
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.session import Output
 from strizh.runtime.tokenization import Tokenized
@@ -34,6 +34,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def session() -> CudaSession:
+    return opened_session()
+
+
+def opened_session(change: Callable[[dict[str, np.ndarray]], None] = lambda weights: None) -> CudaSession:
     """A model without layers: its embeddings, norm and pooling have CPU kernels."""
     spec = EncoderSpec(
         family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
@@ -42,6 +46,7 @@ def session() -> CudaSession:
     )  # fmt: skip
     draw = np.random.default_rng(0)
     weights = {slot: draw.normal(size=shape).astype(np.float32) for slot, shape in spec.slots()}
+    change(weights)
     model = target.build(spec, weights, precision="fp32")
     opened = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return CudaSession(opened, variant="cuda-fp32")
@@ -80,6 +85,16 @@ def test_cuda_vectors_stay_where_they_are(session: CudaSession) -> None:
     del kept
     np.testing.assert_allclose(tensor.numpy(), expected, rtol=0, atol=1e-6)
     assert session.keep(batch.take(real[:1]), [slice(0, 1)], SENTENCES, alone=True).shape == (24,)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_cuda_vectors_that_are_not_finite_are_refused_where_they_are(wrong: float) -> None:
+    """One text of many, in the second batch; its neighbours alone are given out."""
+    session = opened_session(lambda weights: weights["embeddings.word"].__setitem__((7, 3), wrong))
+    batch = PackedBatch.pack([[3, 5], [9], [4, 7], [2]])
+    with pytest.raises(BundleError, match="cuda-fp32 gave numbers that are not finite for 2 texts"):
+        session.keep(batch, [slice(0, 2), slice(2, 4)], SENTENCES)
+    assert session.keep(batch, [slice(0, 2)], SENTENCES).shape == (4, 24)
 
 
 def test_encode_leaves_cuda_vectors_as_the_graph_gives_them(
