@@ -1,6 +1,6 @@
 """Vectors handed out without a copy: views of the host's array, and a CUDA session's own memory (here the CPU's)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ def session() -> CudaSession:
     return opened_session()
 
 
-def opened_session(change: Callable[[dict[str, np.ndarray]], None] = lambda weights: None) -> CudaSession:
-    """A model without layers: its embeddings, norm and pooling have CPU kernels."""
+def opened_session(seven: float | None = None) -> CudaSession:
+    """A model without layers: its embeddings, norm and pooling have CPU kernels. `seven`: a number of token 7's row."""
     spec = EncoderSpec(
         family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
         layers=(), positions=Positions.ABSOLUTE, max_positions=8192, position_offset=0, pad_token_id=1,
@@ -46,8 +46,12 @@ def opened_session(change: Callable[[dict[str, np.ndarray]], None] = lambda weig
     )  # fmt: skip
     draw = np.random.default_rng(0)
     weights = {slot: draw.normal(size=shape).astype(np.float32) for slot, shape in spec.slots()}
-    change(weights)
     model = target.build(spec, weights, precision="fp32")
+    if seven is not None:  # which no export writes
+        (table,) = (tensor for tensor in model.graph.initializer if tensor.name == "embeddings.word")
+        rows = np.frombuffer(table.raw_data, np.float32).reshape(table.dims).copy()
+        rows[7, 3] = seven
+        table.raw_data = rows.tobytes()
     opened = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return CudaSession(opened, variant="cuda-fp32")
 
@@ -90,7 +94,7 @@ def test_cuda_vectors_stay_where_they_are(session: CudaSession) -> None:
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_cuda_vectors_that_are_not_finite_are_refused_where_they_are(wrong: float) -> None:
     """One text of many, in the second batch; its neighbours alone are given out."""
-    session = opened_session(lambda weights: weights["embeddings.word"].__setitem__((7, 3), wrong))
+    session = opened_session(wrong)
     batch = PackedBatch.pack([[3, 5], [9], [4, 7], [2]])
     with pytest.raises(BundleError, match="cuda-fp32 gave numbers that are not finite for 2 texts"):
         session.keep(batch, [slice(0, 2), slice(2, 4)], SENTENCES)
