@@ -1,7 +1,6 @@
 """Parity, then speed, on the GPU of this machine; on a CPU, with `--rehearse`, the same steps over emulated threads."""
 
 import argparse
-import importlib.util
 import itertools
 import json
 import time
@@ -12,12 +11,13 @@ from typing import Any
 import torch
 
 from benchmarks.gpu import onnxruntime as ort
-from benchmarks.gpu import parity
+from benchmarks.gpu import parity, tensorrt, varlen
 from benchmarks.gpu.specs import TIMED, bert, random_weights, rope_bert
 from benchmarks.gpu.speed import BATCHES, LATENCY, Contest
 from benchmarks.gpu.timing import matrix_rate
 from benchmarks.machine import describe
 from strizh.kernels.native_cuda import CudaKernels
+from strizh.runtime.errors import Error
 
 
 def main() -> int:
@@ -28,8 +28,8 @@ def main() -> int:
     found: dict[str, Any] = {"machine": describe() | _gpu(device), "parity": list(_parity(arguments, kernels, device))}
     _table(found["parity"])
     found["ceiling_fp16"] = matrix_rate(device, torch.float16)
-    found["absent"] = _absent()
-    found["rows"] = list(_rows(arguments, kernels, device, found["ceiling_fp16"]))
+    found["absent"] = _absent(device)
+    found["rows"] = list(_rows(arguments, kernels, device, found["ceiling_fp16"], found["absent"]))
     for line in found["absent"]:
         print(f"not measured: {line}")
     if arguments.rehearse:
@@ -47,8 +47,10 @@ def _parity(arguments: argparse.Namespace, kernels: CudaKernels, device: str) ->
             yield from ort.check(case, arguments.library.absolute(), device)
 
 
-def _rows(arguments: argparse.Namespace, kernels: CudaKernels, device: str, ceiling: float) -> Iterator[dict[str, Any]]:
-    """Every figure, printed as it comes."""
+def _rows(
+    arguments: argparse.Namespace, kernels: CudaKernels, device: str, ceiling: float, absent: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Every figure, printed as it comes; `absent` is told which contender did not run."""
     rehearse = arguments.rehearse
     shapes = {"tiny": rope_bert(bert(1, 64, 2, 128, vocabulary=500))} if rehearse else TIMED
     singles = (16, 70) if rehearse else LATENCY
@@ -67,6 +69,14 @@ def _rows(arguments: argparse.Namespace, kernels: CudaKernels, device: str, ceil
                 found.append(
                     contest.row(contender="cuda-fp16", **row) for row in ort.measure(spec, weights, library, cases)
                 )
+            if not tensorrt.absent(device):
+                cases = {f"1 x {length}": (length,) for length in singles} | batches
+                try:
+                    timed = list(tensorrt.measure(spec, weights, cases, device))
+                    found.append(contest.row(contender="tensorrt-fp16", **row) for row in timed)
+                except Error as error:
+                    absent.append(f"{name}, tensorrt-fp16: {error}")
+            absent += contest.failed
             for row in itertools.chain(*found):
                 row["share_of_ceiling"] = row.pop("operations_per_second") / ceiling
                 print(_line(row), flush=True)
@@ -91,14 +101,13 @@ def _gpu(device: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _absent() -> list[str]:
+def _absent(device: str) -> list[str]:
     """What is to be measured beside, and this machine lacks."""
-    missing = ["TensorRT: built ahead of time for other GPUs (`make tensorrt`), not run; not to be had for Hopper here"]
+    missing = [f"TensorRT: {why}"] if (why := tensorrt.absent(device)) else []
     if why := ort.absent():
         missing.append(f"cuda-fp16 in ONNX Runtime: {why}")
-    here = "installed, but this script does not time it" if importlib.util.find_spec("flash_attn") else "not installed"
-    missing.append(f"flash-attention's varlen kernels: flash_attn is {here}")
-    return missing
+    names = ("torch varlen_attn", "flash_attn varlen")
+    return missing + [f"{name}: {why}" for name in names if (why := varlen.absent(name))]
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

@@ -28,7 +28,7 @@ class PaddedEncoder(torch.nn.Module):
             at = f"layers.{index}"
             q, k, v = (self._heads(x, f"{at}.attention.{side}") for side in "qkv")
             if layer.rope:
-                q, k = self._rotate(layer.rope, q, k)
+                q, k = self._rotate(layer.rope, torch.arange(length, device=x.device), q, k)
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=spec.attention_scale)
             x = self._norm(
                 x + self._linear(mixed.transpose(1, 2).flatten(2), f"{at}.attention.o"), f"{at}.attention.norm"
@@ -51,12 +51,12 @@ class PaddedEncoder(torch.nn.Module):
         return F.layer_norm(x, shape, self._of(f"{slot}.weight"), self._of(f"{slot}.bias"), self.spec.norm_eps)
 
     def _heads(self, x: torch.Tensor, slot: str) -> torch.Tensor:
-        return self._linear(x, slot).unflatten(-1, (self.spec.num_heads, self.spec.head_size)).transpose(1, 2)
+        return self._linear(x, slot).unflatten(-1, (self.spec.num_heads, self.spec.head_size)).transpose(-3, -2)
 
-    def _rotate(self, rope: Rope, *sides: torch.Tensor) -> list[torch.Tensor]:
-        length, device = sides[0].shape[2], sides[0].device
-        inverse = rope.theta ** -(torch.arange(0, rope.dim, 2, device=device, dtype=torch.float32) / rope.dim)
-        angle = torch.outer(torch.arange(length, device=device, dtype=torch.float32), inverse).repeat(1, 2)
+    def _rotate(self, rope: Rope, positions: torch.Tensor, *sides: torch.Tensor) -> list[torch.Tensor]:
+        """`sides` are [..., tokens, head_size], `positions` [tokens]."""
+        inverse = rope.theta ** -(torch.arange(0, rope.dim, 2, device=positions.device, dtype=torch.float32) / rope.dim)
+        angle = torch.outer(positions.float(), inverse).repeat(1, 2)
         cos, sin = angle.cos().to(sides[0].dtype), angle.sin().to(sides[0].dtype)
         turned = []
         for side in sides:

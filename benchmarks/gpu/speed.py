@@ -11,6 +11,7 @@ from benchmarks.gpu.packed import PackedEncoder
 from benchmarks.gpu.padded import PaddedEncoder
 from benchmarks.gpu.specs import Weights
 from benchmarks.gpu.timing import captured, seconds
+from benchmarks.gpu.varlen import VarlenEncoder, attentions
 from benchmarks.workloads import ragged_lengths
 from strizh.export.spec import EncoderSpec
 from strizh.kernels.native_cuda import CudaKernels
@@ -33,16 +34,28 @@ class Contest:
         self._ours = PackedEncoder(spec, weights, kernels, torch.float16, device)
         self._peer = PaddedEncoder(spec, weights, torch.float16, device).eval()
         self._peers: dict[str, Callable[..., torch.Tensor]] = {"torch fp16 SDPA": self._peer}
+        self._packed_peers: dict[str, Callable[..., torch.Tensor]] = {}
+        self.failed: list[str] = []
+        for kernel, attend in attentions(device).items():
+            peer = VarlenEncoder(spec, weights, torch.float16, device, attend).eval()
+            try:  # a peer that does not run here is no reason to measure nothing
+                peer(*pack(draw((5, 3), spec.vocab_size), device).all, 5)
+                self._packed_peers[kernel] = peer
+            except Exception as error:
+                self.failed.append(f"{name}, {kernel}: {' '.join(str(error).split())[:200]}")
         if device == "cuda":
             self._peers["torch.compile fp16"] = torch.compile(self._peer, dynamic=True)
 
     def agreement(self, lengths: tuple[int, ...]) -> float:
-        """Cosine at worst between our vectors and the peer's: both do the same work. Raises where they do not."""
+        """Cosine at worst between our vectors and a peer's: all do the same work. Raises where they do not."""
         texts = draw(lengths, self.spec.vocab_size)
-        cosine = (self._ours(*pack(texts, self.device).all) * self._peer(*pad(texts, self.device))).sum(-1).min()
+        packed = pack(texts, self.device).all
+        peers = [self._peer(*pad(texts, self.device))]
+        peers += [peer(*packed, max(lengths)) for peer in self._packed_peers.values()]
+        cosine = min(float((self._ours(*packed) * peer).sum(-1).min()) for peer in peers)
         if not cosine > 0.999:
-            raise RuntimeError(f"{self.name}: our vectors and the peer's have a cosine of {float(cosine)}")
-        return float(cosine)
+            raise RuntimeError(f"{self.name}: our vectors and a peer's have a cosine of {cosine}")
+        return cosine
 
     def latency(self, lengths: tuple[int, ...]) -> Iterator[Row]:
         """Milliseconds from ids on the host to the vector on the host."""
@@ -61,6 +74,9 @@ class Contest:
             for name, peer in self._peers.items():
                 spent = seconds(partial(_to_host, peer, padded), self.device)
                 yield self.row(f"1 x {length}", name, spent, length)
+            for name, packed in self._packed_peers.items():
+                spent = seconds(partial(_to_host, packed, (*batch.all, length)), self.device)
+                yield self.row(f"1 x {length}", name, spent, length)
 
     def throughput(self, batches: dict[str, tuple[int, ...]]) -> Iterator[Row]:
         """Real tokens a second; peers have texts sorted by length in the batches that are best for them."""
@@ -73,6 +89,9 @@ class Contest:
                 sizes = {min(size, len(texts)) for size in _PEER_BATCHES}
                 best = min(self._sorted(peer, texts, size) for size in sizes)
                 yield self.row(case, name, best, tokens)
+            for name, packed in self._packed_peers.items():
+                spent = seconds(partial(packed, *batch.all, max(lengths)), self.device)
+                yield self.row(case, name, spent, tokens)
 
     def _sorted(self, peer: Callable[..., torch.Tensor], texts: Any, size: int) -> float:
         batches = pad_sorted(texts, size, self.device)
@@ -89,5 +108,5 @@ class Contest:
         }  # fmt: skip
 
 
-def _to_host(peer: Callable[..., torch.Tensor], padded: tuple[torch.Tensor, torch.Tensor | None]) -> torch.Tensor:
-    return peer(*padded).cpu()
+def _to_host(peer: Callable[..., torch.Tensor], batch: tuple[Any, ...]) -> torch.Tensor:
+    return peer(*batch).cpu()

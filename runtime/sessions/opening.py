@@ -87,7 +87,7 @@ def _opened(
         intact = hashing.submit(bundle.verify, (file, *data, *sources), min(threads, _HASHING_THREADS))
         try:
             variant = bundle.manifest.variants[name]
-            session = _create(bundle.path(file), variant, name, threads, choice.providers, settings)
+            session = create(bundle.path(file), variant, name, threads, choice.providers, settings)
         except BundleError:
             intact.result()  # "replaced" says more than what the parser stumbled over
             raise
@@ -96,7 +96,7 @@ def _opened(
     return session
 
 
-def _create(
+def create(
     graph: Path,
     variant: Variant,
     name: str,
@@ -104,7 +104,7 @@ def _create(
     providers: Sequence[str],
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
-    """`settings` are for a provider of TensorRT's."""
+    """ONNX Runtime's session of a graph, unchecked; `settings` are for a provider of TensorRT's."""
     packed = variant.target in PACKED_TARGETS
     options = _options(1 if packed else threads)  # strizh's operators bring their own threads
     if packed:

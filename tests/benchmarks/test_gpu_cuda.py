@@ -22,5 +22,7 @@ def test_the_gpu_script_runs_every_step_without_a_gpu() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "MISSED" not in done.stdout
+    for contender in ("strizh kernels", "torch fp16 SDPA", "torch, text by text", "tensorrt-fp16"):
+        assert sum(f" {contender}" in line for line in done.stdout.splitlines()) >= 2, contender
     assert done.stdout.splitlines()[-1].startswith("rehearsed: every step ran")
     assert set((ROOT / "benchmarks/results").glob("*")) == results

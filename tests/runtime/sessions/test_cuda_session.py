@@ -139,5 +139,5 @@ def test_cuda_nodes_never_take_a_detour_over_the_cpu(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     variant = Variant("packed/cuda_fp16.onnx", "cuda", "fp16")
     with pytest.raises(DeviceError, match="cuda-fp16: ONNX Runtime's CUDA provider does not run the graph: no GPU"):
-        opening._create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER, "CPUExecutionProvider"))
+        opening.create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER, "CPUExecutionProvider"))
     assert asked == [("1", [PROVIDER], [dict(cuda.OPTIONS)])]
