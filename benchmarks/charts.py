@@ -59,7 +59,7 @@ def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, flo
     across = Axis(min(xs) * 0.85, max(xs) * 1.15, _LEFT, _LEFT + _WIDER)
     # Room above the floor, for the numbers of the many that lose nothing.
     upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.3, bottom, _TOP)
-    parts = frame(across, upward, titles)
+    parts = frame(across, upward, titles, floor)
     dots = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
     places = beside(dots, _TOP, bottom)
     names = [f"{name}: {number(x)} times, {-y:+z.2f}" for name, x, y, _ in points]

@@ -38,15 +38,18 @@ class Axis:
         return inside if len(inside) <= 9 else [value for value in inside if math.log10(value) % 1 == 0]
 
 
-def frame(across: Axis, upward: Axis, titles: tuple[str, str, str]) -> list[str]:
-    """Title, grid, the values at it, and what the axes mean: `titles` are the plot's, the one across, the one upward."""
+def frame(across: Axis, upward: Axis, titles: tuple[str, str, str], least: float = 0.0) -> list[str]:
+    """Title, grid, the values at it, and what the axes mean: `titles` are the plot's, the one across, the one upward.
+
+    Upward no value below `least` is named.
+    """
     title, below, above = titles
     left, right, bottom, top = across.start, across.end, upward.start, upward.end
     parts = [text(10, 22, title, bold=True), text(10, top - 12, above)]
     for value in across.ticks():
         x = across.place(value)
         parts += [_line(x, bottom, x, top), text(x, bottom + 18, number(value), anchor="middle")]
-    for value in upward.ticks():
+    for value in (value for value in upward.ticks() if value >= least):
         y = upward.place(value)
         parts += [_line(left, y, right, y), text(left - 8, y + 4, number(value), anchor="end")]
     return [*parts, text((left + right) / 2, bottom + 40, below, anchor="middle")]

@@ -80,6 +80,8 @@ def test_a_scatter_keeps_its_points_inside_and_a_smaller_loss_is_higher() -> Non
     (middle, high), (left, middle_y), (right, low) = circles  # best first
     assert left < middle < right
     assert high < middle_y < low  # SVG counts downwards
+    assert {e.text for e in plot.iter()} & {"0.01", "0.1", "1"} == {"0.01", "0.1", "1"}
+    assert "0.005" not in {e.text for e in plot.iter()}, "nothing stands below the floor"
     assert all(0 < x < float(str(plot.get("width"))) and 0 < y < float(str(plot.get("height"))) for x, y in circles)
 
 
