@@ -103,9 +103,8 @@ class Pipeline:
         rows_out = len(texts.input_ids) if per_token else len(lengths)
         vectors = np.zeros((rows_out, self.output.width), np.float32)  # a text without a token keeps the zeros
         batches = list(Budget(self.max_batch_tokens, self.session.padded, self.session.enough).cut(lengths))
-        for number, rows in enumerate(batches, 1):
-            last = number == len(batches)
-            found = self.session.run(texts.take(rows), self.output, give_back=give_back and last)
+        results = self.session.run_each(texts, batches, self.output, give_back=give_back)
+        for rows, found in zip(batches, results, strict=True):
             vectors[texts.places(rows) if per_token else rows] = found
         return vectors
 

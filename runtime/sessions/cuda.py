@@ -1,6 +1,8 @@
 """The cuda variants: device buffers that are kept, and a CUDA graph for every bucket of batches that comes again."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -9,11 +11,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from strizh.runtime.batching import PackedBatch
+from strizh.runtime.batching import PackedBatch, Rows
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.packing import packed_inputs
 from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions.buckets import Bucket, bucket_of, fill
+from strizh.runtime.sessions.host_memory import HostMemory
 from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.vectors import Float32
 
@@ -30,9 +33,10 @@ _INPUTS = ("input_ids", "cu_seqlens", "position_ids", "text_ids", "token_offset"
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """What is kept for a bucket: buffers on the device, bound, and the options that name its CUDA graph."""
+    """What is kept for a bucket: buffers on the device, bound, the host's beside, and the options that name its CUDA graph."""
 
     inputs: dict[str, Any]
+    host: dict[str, NDArray[Any]]
     result: Any
     binding: Any
     options: Any
@@ -41,6 +45,7 @@ class _Graph:
 class CudaSession(Session):
     """Batches that come again are filled up to their bucket and run from its buffers; others run as they are.
 
+    Of several batches the next one, if it is too large for a graph, is copied to the device while another computes.
     On another device than a GPU the buffers lie there, and the provider ignores the graphs' numbers.
     """
 
@@ -54,6 +59,7 @@ class CudaSession(Session):
         self._device = "cuda" if session.get_providers()[0] == PROVIDER else "cpu"
         self._seen: set[tuple[Bucket, Output]] = set()
         self._graphs: dict[tuple[Bucket, Output], _Graph] = {}
+        self._host, self._staging = HostMemory(session.get_providers()[0]), threading.Lock()
         self._usual = onnxruntime.RunOptions()
         for options in (self._usual, self._give_back):
             options.add_run_config_entry(_GRAPH, _NO_GRAPH)
@@ -103,16 +109,59 @@ class CudaSession(Session):
         self._session.run_with_iobinding(binding, self._usual)
         return not np.isnan(verdict)
 
-    def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
+    def run_each(
+        self, texts: PackedBatch, batches: Sequence[Rows], output: Output, *, give_back: bool = False
+    ) -> Iterator[Float32]:
+        """As `Session.run_each`, with the inputs of the next batch packed and copied while this one computes."""
+        if len(batches) < 2:  # a query should not pay for a thread
+            yield from super().run_each(texts, batches, output, give_back=give_back)
+            return
+        with ThreadPoolExecutor(1, "strizh-copy") as copying:
+            upcoming = copying.submit(self._stage, texts, batches[0])
+            for following in [*batches[1:], None]:
+                batch, staged = upcoming.result()
+                if following is not None:
+                    upcoming = copying.submit(self._stage, texts, following)
+                yield self._run(batch, output, staged, give_back and following is None)
+
+    def _stage(self, texts: PackedBatch, rows: Rows) -> tuple[PackedBatch, dict[str, Any] | None]:
+        """A batch, and its inputs on the device; none for one that may replay a graph, which has buffers of its own."""
+        batch = texts.take(rows)
+        if bucket_of(batch).tokens <= MOST_GRAPH_TOKENS:
+            return batch, None
+        found = {}
+        with self._staging:
+            for name, array in self._feed(batch).items():
+                room = self._host.room("inputs", array.shape, np.int32)
+                np.copyto(room, array)
+                found[name] = self._buffer(array.shape, np.int32)
+                found[name].update_inplace(room)  # has been copied when it returns
+        return batch, found
+
+    def _compute(self, batch: PackedBatch, output: Output, staged: Any, give_back: bool) -> Float32:
+        if staged is not None:
+            return self._compute_staged(batch, output, staged, give_back)
         bucket = bucket_of(batch)
         graph = self._graph(bucket, output)
         if graph is None:
-            return super()._compute(batch, output, give_back)
+            return super()._compute(batch, output, staged, give_back)
         for name, array in self._feed(fill(batch, bucket), bucket.longest).items():
-            graph.inputs[name].update_inplace(array)
+            np.copyto(graph.host[name], array)
+            graph.inputs[name].update_inplace(graph.host[name])
         self._session.run_with_iobinding(graph.binding, graph.options)
         found: Float32 = graph.result.numpy()
         return found[: len(batch.input_ids) if output.per_token else len(batch)].copy()
+
+    def _compute_staged(self, batch: PackedBatch, output: Output, staged: dict[str, Any], give_back: bool) -> Float32:
+        """From inputs on the device into page-locked memory, and from there into an array of the caller's own."""
+        rows = self._token_shape(batch) if output.per_token else (len(batch),)
+        result = self._host.room("results", (*rows, output.width), np.float32)
+        binding = self._session.io_binding()
+        for name, value in staged.items():
+            binding.bind_ortvalue_input(name, value)
+        binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+        self._session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
+        return result.copy()
 
     def _graph(self, bucket: Bucket, output: Output) -> _Graph | None:
         """The bucket's graph, made when the bucket comes for the second time; None for one that has none."""
@@ -135,7 +184,8 @@ class CudaSession(Session):
             binding.bind_ortvalue_input(name, buffer)
         binding.bind_ortvalue_output(output.name, result)
         options.add_run_config_entry(_GRAPH, str(len(self._graphs) + 1))
-        return _Graph(inputs, result, binding, options)
+        host = {name: self._host.array(shapes[name], np.int32) for name in names}
+        return _Graph(inputs, host, result, binding, options)
 
     def _buffer(self, shape: tuple[int, ...], kind: Any) -> Any:
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, self._device, 0)

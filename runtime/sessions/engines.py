@@ -37,7 +37,7 @@ class EngineSession(PaddedSession):
         for start in range(0, len(batch), most):
             yield np.arange(start, min(start + most, len(batch)))
 
-    def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
+    def _compute(self, batch: PackedBatch, output: Output, staged: Any, give_back: bool) -> Float32:
         shape = self._token_shape(batch)
         self._session = next(session for profile, session in self._engines if profile.holds(*shape))
-        return super()._compute(batch, output, give_back)
+        return super()._compute(batch, output, staged, give_back)

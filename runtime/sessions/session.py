@@ -1,7 +1,7 @@
 """A graph that is open in ONNX Runtime: a packed batch in, one row a text out."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from strizh.runtime.batching import PackedBatch
+from strizh.runtime.batching import PackedBatch, Rows
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.vectors import Float32
 
@@ -67,9 +67,19 @@ class Session:
         Every text has at least one token. `give_back` returns the memory of this and earlier runs to the system.
         `BundleError` or `DeviceError` if the graph fails, or gives numbers that are not finite.
         """
+        return self._run(batch, output, None, give_back)
+
+    def run_each(
+        self, texts: PackedBatch, batches: Sequence[Rows], output: Output, *, give_back: bool = False
+    ) -> Iterator[Float32]:
+        """What `run` gives for each batch of rows of `texts`, one after another; `give_back` is for the last."""
+        for number, rows in enumerate(batches, 1):
+            yield self.run(texts.take(rows), output, give_back=give_back and number == len(batches))
+
+    def _run(self, batch: PackedBatch, output: Output, staged: Any, give_back: bool) -> Float32:
         with self._lock:
             try:
-                result = self._compute(batch, output, give_back)
+                result = self._compute(batch, output, staged, give_back)
             except Exception as error:  # ONNX Runtime's classes have no base of their own
                 raise self._translate(error, batch) from None
         if output.per_token:
@@ -78,8 +88,8 @@ class Session:
             raise self._not_finite(batch)
         return result
 
-    def _compute(self, batch: PackedBatch, output: Output, give_back: bool) -> Float32:
-        """The output as the graph gives it, in an array of the caller's own."""
+    def _compute(self, batch: PackedBatch, output: Output, staged: Any, give_back: bool) -> Float32:
+        """The output as the graph gives it, in an array of the caller's own. `staged`: what a subclass prepared, or None."""
         rows = self._token_shape(batch) if output.per_token else (len(batch),)
         result = np.empty((*rows, output.width), np.float32)
         binding = self._session.io_binding()

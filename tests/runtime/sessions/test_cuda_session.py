@@ -1,6 +1,9 @@
 """Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
 
+import itertools
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,12 @@ from strizh.export.targets import cuda as target
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
-from strizh.runtime.errors import DeviceError
+from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
 from strizh.runtime.sessions import cuda, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
+from strizh.runtime.sessions.host_memory import HostMemory
 from strizh.runtime.sessions.session import Output
 
 # A model without layers: its embeddings, norm and pooling have CPU kernels.
@@ -121,6 +125,84 @@ def test_cuda_graphs_are_bounded(session: CudaSession, monkeypatch: pytest.Monke
     assert session.graphs == 2
     session.warm_up(batches[3], SENTENCES)
     assert session.graphs == 2, "a batch of more tokens than graphs pay for has none"
+
+
+def several(*batches: PackedBatch) -> tuple[PackedBatch, list[np.ndarray]]:
+    """Texts of several batches in one, and the rows of each."""
+    ends = np.cumsum([0, *(len(batch) for batch in batches)])
+    ids = np.concatenate([batch.input_ids for batch in batches])
+    lengths = np.concatenate([batch.lengths for batch in batches])
+    together = PackedBatch(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return together, [np.arange(*pair) for pair in itertools.pairwise(ends)]
+
+
+@pytest.mark.parametrize("output", [SENTENCES, TOKENS], ids=["sentences", "tokens"])
+@pytest.mark.parametrize("page_locked", [False, True])
+def test_cuda_batches_one_after_another_give_what_each_gives_alone(
+    session: CudaSession, output: Output, page_locked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones, which are copied ahead, and small ones, which replay graphs, in turn and twice."""
+    monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 100)
+    lent = lend_page_locked_memory(session, monkeypatch) if page_locked else []
+    alone = [batch_of(90, 80, 7), batch_of(20), batch_of(200), batch_of(21), batch_of(60, 60), batch_of(20)]
+    expected = [session.run(batch, output) for batch in alone]
+    texts, rows = several(*alone)
+    for _ in range(2):
+        found = list(session.run_each(texts, rows, output, give_back=True))
+        for one, vectors in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, vectors, rtol=0, atol=1e-6)
+    assert session.graphs >= 1 and bool(lent) == page_locked
+
+
+def lend_page_locked_memory(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """As if the provider had memory of the host, which here is plain; what was lent of it."""
+    lent: list[Any] = []
+    plain = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+    kinds = onnxruntime.OrtDeviceMemoryType
+    device = SimpleNamespace(
+        ep_name="CPUExecutionProvider", memory_info=lambda kind: {kinds.HOST_ACCESSIBLE: "locked"}[kind]
+    )
+
+    def allocate(shape: Any, kind: Any, device: str = "cpu", number: int = 0, memory_info: Any = None) -> Any:
+        lent.extend([memory_info] if memory_info else [])
+        return plain(shape, kind, device, number)
+
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device])
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
+    session._host = HostMemory("CPUExecutionProvider")
+    return lent
+
+
+def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each computation waits here until the next batch is there: with copies in between it would wait for ever."""
+    monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 10)
+    texts, rows = several(batch_of(30), batch_of(40), batch_of(50))
+    copied = {tokens: threading.Event() for tokens in (30, 40, 50)}
+    following, waited = {30: 40, 40: 50}, list[bool]()
+    stage, compute = session._stage, session._compute_staged
+
+    def staged(texts: PackedBatch, rows: Any) -> Any:
+        found = stage(texts, rows)
+        copied[len(found[0].input_ids)].set()
+        return found
+
+    def computed(batch: PackedBatch, *rest: Any) -> Any:
+        upcoming = following.get(len(batch.input_ids))
+        waited.append(upcoming is None or copied[upcoming].wait(timeout=30))
+        return compute(batch, *rest)
+
+    monkeypatch.setattr(session, "_stage", staged)
+    monkeypatch.setattr(session, "_compute_staged", computed)
+    assert len(list(session.run_each(texts, rows, SENTENCES))) == 3 and waited == [True] * 3
+
+
+def test_cuda_error_in_a_batch_ends_the_run_and_leaves_the_session_usable(session: CudaSession) -> None:
+    texts, rows = several(batch_of(9000), batch_of(5000))  # beyond the 8192 positions
+    with pytest.raises(BundleError, match="the graph failed on 1 texts of 9000 tokens"):
+        list(session.run_each(texts, rows, SENTENCES))
+    assert session.run(batch_of(20), SENTENCES).shape == (1, 24)
 
 
 def test_cuda_nodes_never_take_a_detour_over_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
