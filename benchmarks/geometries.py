@@ -1,6 +1,7 @@
 """Checkpoints with random weights in the published RoPEBert format: shapes to measure speed on where weights are not at hand."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,15 @@ def _weights(geometry: Geometry) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def write_tokenizer(folder: Path, max_length: int, vocab_size: int = VOCAB_SIZE) -> None:
-    """A tokenizer of whole words: those of our own sentences first, numbered ones up to the vocabulary's size."""
+def write_tokenizer(
+    folder: Path, max_length: int, vocab_size: int = VOCAB_SIZE, more_words: Sequence[str] = ()
+) -> None:
+    """A tokenizer of whole words: those of our own sentences first, `more_words`, numbered ones up to the vocabulary's size."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     from benchmarks.workloads import vocabulary
 
-    words = [*_SPECIAL, *vocabulary()]
+    words = list(dict.fromkeys([*_SPECIAL, *vocabulary(), *more_words]))
     words += [f"слово{index}" for index in range(len(words), vocab_size)]
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()

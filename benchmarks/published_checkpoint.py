@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.geometries import VOCAB_SIZE, write_json, write_tokenizer
 from benchmarks.published import Published
+from strizh.export.quantize.calibration import calibration_texts
 
 _MODULES = "sentence_transformers.models"
 
@@ -20,9 +21,17 @@ def write_published(folder: Path, shape: Published) -> int:
         model.half()
     model.save_pretrained(folder)
     longest = 512 if shape.model_type == "t5" else int(shape.config.get("max_position_embeddings", 512))
-    write_tokenizer(folder, longest, min(VOCAB_SIZE, model.config.vocab_size))
+    write_tokenizer(folder, longest, min(VOCAB_SIZE, model.config.vocab_size), _calibration_words())
     _write_modules(folder, shape, model.config.hidden_size)
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _calibration_words() -> list[str]:
+    """Int8 is planned on texts: if their words had no ids, it would be planned on one unknown token again and again."""
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    split = BertPreTokenizer().pre_tokenize_str
+    return [word for text in calibration_texts() for word, _ in split(text.lower())]
 
 
 def _model(shape: Published) -> Any:

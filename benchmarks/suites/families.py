@@ -37,8 +37,8 @@ NOTES = (
     f"{', '.join(map(str, LENGTHS))} tokens drawn over the whole vocabulary, in one batch",
     "GTE, EuroBERT and Qwen3 have output products drawn smaller, by the root of twice their layers, as GPT-2 begins; with "
     "full ones their bfloat16 is worse (Qwen3 of a few layers: 0.99928), and their published weights were not at hand",
-    "int8 is planned on sentences of which these models' tokenizers know few words, and measured on tokens that it has not "
-    "seen: a published checkpoint's own figures are in its bundle's manifest",
+    "int8 is planned on sentences and measured on tokens that it has not seen: a published checkpoint's own figures are in its "
+    "bundle's manifest",
 )
 _SPECIAL = 5  # ids below it have a meaning
 

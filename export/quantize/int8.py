@@ -3,8 +3,6 @@
 import dataclasses
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,15 +10,15 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from strizh.export.parity import cosines
-from strizh.export.passes.int8_products import inputs_of_products, quantize_products
+from strizh.export.passes.int8_products import inputs_of_products
 from strizh.export.quantize.calibration import Ids, Observed, Observer
 from strizh.export.quantize.compensation import compensated
-from strizh.export.quantize.probe import Run, of_one_length, opened
+from strizh.export.quantize.probe import of_one_length, opened
 from strizh.export.quantize.rounding import Codes
 from strizh.export.quantize.sensitivity import Cosines, least_kept
 from strizh.export.quantize.site import PerRow, Site, Static
 from strizh.export.quantize.smoothing import Smoothed, rounded, search
+from strizh.export.quantize.trial import trial
 from strizh.export.recipes import Int8, Promise
 from strizh.export.weights import Array
 
@@ -98,28 +96,8 @@ class Calibration:
             matching = dict(zip(names, codes, strict=True))
             sites.append(Site(name, names, size, found.activations, found.smoothing, matching))
             alphas[name] = found.alpha
-        quantize_products(model, sites)
-        with ExitStack() as graphs:
-            whole = graphs.enter_context(opened(model, self._folder))
-
-            @cache
-            def with_switches() -> Run:
-                """The same with every product in float beside it, which takes three times as long: only where it is asked."""
-                both = self.build()
-                quantize_products(both, sites, switches=True)
-                return graphs.enter_context(opened(both, self._folder))
-
-            def measure(on: Sequence[Site], texts: Sequence[int] | None = None) -> Cosines:
-                run, switches = whole, dict[str, Any]()
-                if len(on) < len(sites):
-                    run, switches = with_switches(), {site.name: np.array(site in on) for site in sites}
-                rows = range(len(self.texts)) if texts is None else texts
-                judged = [self.texts[row] for row in rows]
-                vectors = np.empty((len(judged), self.vectors.shape[1]), np.float32)
-                for together in of_one_length(judged):
-                    vectors[together] = run([judged[number] for number in together], **switches)["sentence_embedding"]
-                return cosines(vectors, self.vectors[rows])
-
+        del model, matrices
+        with trial(self.build, sites, self.texts, self.vectors, self._folder) as measure:
             chosen, kept, reached = least_kept(sites, measure, promise, step)
         return Quantized(int8, tuple(chosen), alphas, kept, reached)
 
