@@ -2,11 +2,10 @@
 // They are the C interface's, on the provider's stream. The emulated build adds them to the CPU's provider.
 #include <cstring>
 #include <exception>
-#include <iterator>
 #include <new>
 #include <string>
 
-#include "../cpu/ort_node.h"
+#include "../cpu/ort_library.h"
 #include "api.h"
 #include "device.h"
 
@@ -14,8 +13,6 @@ namespace strizh::cuda {
 namespace {
 
 using namespace strizh::ort;
-
-const Api* api = nullptr;
 
 void expect(bool right, const std::string& sentence) {
   if (!right) throw Error(sentence);
@@ -68,6 +65,7 @@ void throwing(Call call) {
 template <Element Half, int kElement>
 struct PackedAttention {
   static constexpr const char* name = "PackedAttention";
+  static constexpr const char* provider = kProvider;
   static constexpr int inputs[] = {Half, kInt32, Half, kFloat, kFloat, kFloat, kFloat, kFloat};
   static constexpr size_t required = 2;
   static constexpr int output = Half;
@@ -110,6 +108,7 @@ struct PackedAttention {
 
 struct Pooling {
   static constexpr const char* name = "Pooling";
+  static constexpr const char* provider = kProvider;
   static constexpr int inputs[] = {kFloat, kInt32};
   static constexpr size_t required = 2;
   static constexpr int output = kFloat;
@@ -130,55 +129,10 @@ struct Pooling {
   int32_t kind_;
 };
 
-// The border that no exception crosses.
-template <typename Work>
-Status* guarded(const char* name, Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception& reason) {
-    return api->call<Status*>(Api::CreateStatus, kInvalidArgument, (std::string("strizh ") + name + ": " + reason.what()).c_str());
-  }
-}
-
-template <typename Operator>
-CustomOp describe() {
-  CustomOp op{};
-  op.version = kApiVersion;
-  op.GetName = [](const CustomOp*) { return Operator::name; };
-  op.GetExecutionProviderType = [](const CustomOp*) -> const char* { return kProvider; };
-  op.GetInputType = [](const CustomOp*, size_t index) { return Operator::inputs[index]; };
-  op.GetInputTypeCount = [](const CustomOp*) { return std::size(Operator::inputs); };
-  op.GetOutputType = [](const CustomOp*, size_t) { return Operator::output; };
-  op.GetOutputTypeCount = [](const CustomOp*) { return size_t{1}; };
-  op.GetInputCharacteristic = [](const CustomOp*, size_t index) { return index < Operator::required ? 0 : 1; };
-  op.GetOutputCharacteristic = [](const CustomOp*, size_t) { return 0; };
-  op.GetInputMemoryType = [](const CustomOp*, size_t) { return 0; };  // the device's
-  op.GetStartVersion = [](const CustomOp*) { return 1; };
-  op.GetEndVersion = [](const CustomOp*) { return 1; };
-  op.CreateKernelV2 = [](const CustomOp*, const Api*, const KernelInfo* info, void** kernel) {
-    return guarded(Operator::name, [&] { *kernel = new Operator(Making(*api, info)); });
-  };
-  op.KernelComputeV2 = [](void* kernel, KernelContext* context) {
-    return guarded(Operator::name, [&] { static_cast<const Operator*>(kernel)->run(Running(*api, context), context); });
-  };
-  op.KernelDestroy = [](void* kernel) { delete static_cast<Operator*>(kernel); };
-  return op;
-}
-
 }  // namespace
 }  // namespace strizh::cuda
 
 extern "C" STRIZH_API void* RegisterCustomOps(void* session_options, const strizh::ort::ApiBase* base) {
   using namespace strizh::cuda;
-  api = base->GetApi(kApiVersion);
-  if (api == nullptr) return nullptr;  // older than 1.17: there is nothing to report with
-  static const CustomOp operators[] = {describe<PackedAttention<kFloat16, 0>>(), describe<PackedAttention<kBfloat16, 1>>(), describe<Pooling>()};
-  return guarded("registration", [&] {
-    strizh::ort::check_version(*api, base->GetVersionString());
-    Domain* domain = nullptr;  // ONNX Runtime keeps it as long as the process: sessions share it
-    strizh::ort::check(*api, api->call<Status*>(Api::CreateCustomOpDomain, "strizh", &domain));
-    for (const CustomOp& op : operators) strizh::ort::check(*api, api->call<Status*>(Api::CustomOpDomain_Add, domain, &op));
-    strizh::ort::check(*api, api->call<Status*>(Api::AddCustomOpDomain, session_options, domain));
-  });
+  return register_operators<PackedAttention<kFloat16, 0>, PackedAttention<kBfloat16, 1>, Pooling>(session_options, base, [] {});
 }
