@@ -29,6 +29,7 @@ _CHILDREN = {
     "tensor": {13: "entry"},
 }
 _DOMAIN = {"opset": 1, "node": 7, "function": 10}
+_VARINT, _BYTES = 0, 2  # kinds of a field
 
 
 @dataclass(slots=True)
@@ -88,38 +89,44 @@ def _walk(buffer: mmap.mmap, start: int, end: int, message: str, needs: Needs, d
         raise ValueError(f"it is nested deeper than {_MAX_DEPTH}")
     children, domain = _CHILDREN.get(message, {}), _DOMAIN.get(message)
     entries: dict[str, str] = {}
-    for number, first, last in _fields(buffer, start, end):
+    for number, kind, first, last in _fields(buffer, start, end):
+        if kind != _BYTES:
+            continue
         if number == domain:
             needs.domains.add(buffer[first:last].decode())
         elif children.get(number) == "entry":
-            texts = {key: buffer[a:b].decode() for key, a, b in _fields(buffer, first, last)}
+            texts = {key: buffer[a:b].decode() for key, kind, a, b in _fields(buffer, first, last) if kind == _BYTES}
             entries[texts.get(1, "")] = texts.get(2, "")
         elif number in children:
             _walk(buffer, first, last, children[number], needs, depth + 1)
     if entries:
         needs.external.append(entries)
     if message == "attribute":
-        values = {number: (first, last) for number, first, last in _fields(buffer, start, end)}
-        name, flag = (values.get(number, (start, start)) for number in (1, 3))
-        if buffer[slice(*name)] == b"embed_mode" and buffer[slice(*flag)] != b"\x01":
+        values = {(number, kind): slice(first, last) for number, kind, first, last in _fields(buffer, start, end)}
+        nothing = slice(start, start)
+        name, flag = values.get((1, _BYTES), nothing), values.get((3, _VARINT), nothing)
+        if buffer[name] == b"embed_mode" and buffer[flag] != b"\x01":
             needs.engine_elsewhere = True
 
 
-def _fields(buffer: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, first and last byte of each field of the message in buffer[start:end], but of fixed numbers."""
+def _fields(buffer: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number, kind, first and last byte of each field of the message in buffer[start:end], but of fixed numbers.
+
+    A reader of ONNX takes no notice of a field whose kind is not the one that its number has.
+    """
     position = start
     while position < end:
         key, position = _varint(buffer, position, end)
         kind = key & 7
-        if kind == 0:
+        if kind == _VARINT:
             first = position
             _, position = _varint(buffer, position, end)
-            yield key >> 3, first, position
+            yield key >> 3, kind, first, position
         elif kind in (1, 5):
             position += 8 if kind == 1 else 4
-        elif kind == 2:
+        elif kind == _BYTES:
             size, position = _varint(buffer, position, end)
-            yield key >> 3, position, min(position + size, end)
+            yield key >> 3, kind, position, min(position + size, end)
             position += size
         else:
             raise ValueError(f"byte {position} starts no field")

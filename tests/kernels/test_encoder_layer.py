@@ -99,6 +99,21 @@ def test_no_token_at_all(isa: str, random_layer: Callable[..., Any]) -> None:
     assert layer(np.zeros((0, 64), np.float32), [0, 0, 0]).shape == (0, 64)
 
 
+@pytest.mark.parametrize("bias", [-1e2, -1e4, -1e6, 1e4])
+def test_gelu_far_outside_its_curve(
+    isa: str, bias: float, random_layer: Callable[..., Any], plainly: Callable[..., Any], rng: Random
+) -> None:
+    """Far below zero it is nothing, far above it is its argument, whatever polynomial it is in between."""
+    _, options = describe({"sizes": (64, 2, 2, 32, 96)})
+    weights = random_layer(64, 2, 2, 32, 96)
+    weights["mlp.up.bias"] = np.full(96, bias)
+    hidden = rng.normal(size=(40, 64)).astype(np.float32)
+    exact = reference.encoder_layer(hidden, [0, 40], weights, **options)
+    plain = plainly("bf16", reference.encoder_layer, hidden, [0, 40], weights, **options)
+    fast = native.EncoderLayer(weights, precision="bf16", **options)(hidden, [0, 40])
+    assert rms(fast - exact) <= 2 * rms(plain - exact)
+
+
 def test_extreme_scores_stay_finite(isa: str, random_layer: Callable[..., Any], rng: Random) -> None:
     """Scores of some thousands: the softmax is a choice of one key, and nothing overflows."""
     _, options = describe({"sizes": (64, 2, 2, 32, 96), "attention_scale": 1000.0})

@@ -267,6 +267,26 @@ def test_weights_elsewhere(make_bundle: MakeBundle, tiny: SimpleNamespace, locat
         refuses(make_bundle(graph=graph), f"keeps weights in .*{message}")
 
 
+def test_a_field_of_another_kind_hides_no_place(make_bundle: MakeBundle, tiny: SimpleNamespace) -> None:
+    """ONNX's reader skips a number where a text belongs, so that the text before it counts."""
+    graph = tiny.mean_graph()
+    tensor = external("../../outside")
+    tensor.external_data[0].MergeFromString(b"\x10\x41")  # field 2 again, as the number 65, which is "A" as bytes
+    graph.graph.initializer[0].CopyFrom(tensor)
+    refuses(make_bundle(graph=graph), "keeps weights in .*leaves or repeats its folder")
+
+
+@pytest.mark.parametrize("hidden", [b"\x1a\x01\x01", b"\x08\x01"], ids=["flag as text", "name as number"])
+def test_a_field_of_another_kind_hides_no_engine_elsewhere(
+    make_bundle: MakeBundle, tiny: SimpleNamespace, hidden: bytes
+) -> None:
+    graph = tiny.mean_graph()
+    node = helper.make_node("EPContext", [], ["x"], domain="com.microsoft", ep_cache_context=b"file", embed_mode=0)
+    node.attribute[[attribute.name for attribute in node.attribute].index("embed_mode")].MergeFromString(hidden)
+    graph.graph.node.append(node)
+    refuses(make_bundle(graph=graph), "names the file of an engine")
+
+
 @pytest.mark.parametrize(
     "where",
     [
