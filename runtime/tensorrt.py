@@ -3,6 +3,7 @@
 Names of options: ONNX Runtime's page of its TensorRT provider, and tensorrt_rtx_provider_options.h of NVIDIA's plug-in.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -92,6 +93,12 @@ def building_options(provider: str, profile: Profile, inputs: Sequence[str]) -> 
         return found | {"nv_runtime_cache_path": cache}
     caches = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
     return found | caches | {"trt_engine_cache_path": cache, "trt_timing_cache_path": cache}
+
+
+def preload() -> None:
+    """Load TensorRT from NVIDIA's wheel, if it came in one: no loader searches the wheel's folder."""
+    with contextlib.suppress(ImportError):
+        import_module("tensorrt")
 
 
 def add_plug_in(options: Any, settings: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """tensorrt-fp16 as strizh runs it: engines built for the shapes that are timed, opened by ONNX Runtime's provider of TensorRT."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,20 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         write_model(target.build(spec, weights), graph, None)
+        engines = [(profile, _opened(graph, profile, builder)) for profile in _profiles(list(batches.values()))]
+        session = EngineSession(engines, variant="tensorrt-fp16", pad_token_id=0)
         for case, lengths in batches.items():
-            most, longest = min(len(lengths), _MOST_TEXTS), max(lengths)
-            profile = Profile(most, longest, most, longest)
             texts = sorted(draw(lengths, spec.vocab_size), key=len, reverse=True)
-            batch = PackedBatch.pack(texts)
-            session = EngineSession(
-                [(profile, _opened(graph, profile, builder))], variant="tensorrt-fp16", pad_token_id=0
-            )
-            yield {
-                "case": case,
-                "seconds": seconds(partial(session.run, batch, output), device),
-                "tokens": sum(lengths),
-            }
+            call = partial(session.run, PackedBatch.pack(texts), output)
+            yield {"case": case, "seconds": seconds(call, device), "tokens": sum(lengths)}
+
+
+def _profiles(cases: Sequence[tuple[int, ...]]) -> list[Profile]:
+    """One for a text alone and one for batches: an engine takes up to a minute to build."""
+    alone = max((max(lengths) for lengths in cases if len(lengths) == 1), default=1)
+    batches = [lengths for lengths in cases if len(lengths) > 1]
+    most, longest = min(max(map(len, batches)), _MOST_TEXTS), max(map(max, batches))
+    return [Profile(1, alone, 1, min(alone, 64)), Profile(most, longest, most, min(longest, 256))]
 
 
 def _opened(graph: Path, profile: Profile, builder: Builder | None) -> Any:

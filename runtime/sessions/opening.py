@@ -113,6 +113,8 @@ def create(
         _register_operators(options, cuda_library_path(), name)
     if PROVIDER in providers or tensorrt.CLASSIC in providers:
         onnxruntime.preload_dlls()  # of NVIDIA's wheels
+    if tensorrt.CLASSIC in providers:
+        tensorrt.preload()
     if variant.target == "cuda" and PROVIDER in providers:
         # A node that the GPU cannot run is an error, not a detour. The CPU's provider may not be named then.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
