@@ -107,7 +107,7 @@ def obstacle(target: str, host: Host) -> str:
     if target == "cuda":
         return host.cuda_problem
     if target == "tensorrt":
-        return tensorrt.MISSING if not host.tensorrt else "" if host.gpu else NO_DRIVER
+        return tensorrt.missing(host.providers) if not host.tensorrt else "" if host.gpu else NO_DRIVER
     if target == "cpu" and not host.operator_library:
         return "needs the operator library, which this installation lacks: install a C++ compiler and strizh again"
     return ""

@@ -5,10 +5,12 @@ Names of options: ONNX Runtime's page of its TensorRT provider, and tensorrt_rtx
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module, metadata
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,17 @@ from strizh.runtime.errors import DeviceError
 
 CLASSIC, RTX = "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"
 PLUG_IN = "onnxruntime_ep_nv_tensorrt_rtx"
-MISSING = (
+_NEITHER = (
     "needs TensorRT, and neither of ONNX Runtime's providers of it is here. Run: pip install "
     "onnxruntime-ep-nv-tensorrt-rtx, or onnxruntime-gpu and tensorrt in the place of onnxruntime"
 )
-_WHEELS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+_NO_LIBRARY = (
+    "needs TensorRT: ONNX Runtime offers its provider, but libnvinfer.so.10 does not load. Run: pip install tensorrt, or "
+    "onnxruntime-ep-nv-tensorrt-rtx"
+)
+_WHEELS_LIBRARIES = "tensorrt_libs"  # the package of NVIDIA's wheels that loads them when it is imported
+_LIBRARIES = ("libnvinfer.so.10", "nvinfer_10.dll")
+_registering, _registered = threading.Lock(), set[str]()
 
 
 def installed(providers: Sequence[str]) -> dict[str, str]:
@@ -34,17 +42,22 @@ def installed(providers: Sequence[str]) -> dict[str, str]:
     return {provider: version for provider, version in versions.items() if version}
 
 
+def missing(providers: Sequence[str]) -> str:
+    """What is missing where nothing is installed, with its cure, to follow the variant's name."""
+    return _NO_LIBRARY if CLASSIC in providers else _NEITHER
+
+
 def _classic_version() -> str | None:
-    for wheel in _WHEELS:
+    """Of the library itself, loaded: its wheels may be there for another version, and ONNX Runtime does not look in them."""
+    if find_spec(_WHEELS_LIBRARIES):
+        import_module(_WHEELS_LIBRARIES)
+    for library in _LIBRARIES:
         try:
-            return metadata.version(wheel)
-        except metadata.PackageNotFoundError:
+            number: int = ctypes.CDLL(library).getInferLibVersion()
+        except (OSError, AttributeError):
             continue
-    try:
-        number: int = ctypes.CDLL("libnvinfer.so.10").getInferLibVersion()
-    except (OSError, AttributeError):
-        return None
-    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+        return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+    return None
 
 
 def _rtx_version() -> str | None:
@@ -63,7 +76,19 @@ def cache_folder(provider: str) -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     gpu, version = find_gpu(), installed([provider]).get(provider, "")
     key = f"{provider} {version} {gpu.name} {gpu.capability} cuda{gpu.driver}" if gpu else f"{provider} {version}"
-    return home / "strizh" / "tensorrt" / re.sub(r"[^\w.]+", "-", key)
+    folder = home / "strizh" / "tensorrt" / re.sub(r"[^\w.]+", "-", key)
+    return _made(folder)
+
+
+def _made(folder: Path) -> Path:
+    """Providers make the last folder of a path only."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeviceError(
+            f"TensorRT's cache '{folder}' cannot be made ({error.strerror}). Set XDG_CACHE_HOME to a folder of yours"
+        ) from None
+    return folder
 
 
 def engine_options(engine: Engine, folder: Path) -> dict[str, str]:
@@ -75,24 +100,26 @@ def engine_options(engine: Engine, folder: Path) -> dict[str, str]:
     return {}
 
 
-def building_options(provider: str, profile: Profile, inputs: Sequence[str]) -> dict[str, str]:
+def building_options(provider: str, profile: Profile, inputs: Sequence[str], hashes: Iterable[str]) -> dict[str, str]:
     """For a session that builds its engine when it is opened, and finds it in the cache the next time.
 
-    With the profile of every input given, no batch has it build another.
+    With the profile of every input given, no batch has it build another. `hashes` are those of the graph and its weights:
+    ONNX Runtime tells engines apart by names alone, which two bundles have in common.
     """
     shapes = {
         "min": "1x1",
         "opt": f"{profile.tuned_texts}x{profile.tuned_tokens}",
         "max": f"{profile.texts}x{profile.tokens}",
     }
-    start, cache = "nv" if provider == RTX else "trt", str(cache_folder(provider))
+    start, cache = "nv" if provider == RTX else "trt", cache_folder(provider)
     found = {
         f"{start}_profile_{end}_shapes": ",".join(f"{name}:{shape}" for name in inputs) for end, shape in shapes.items()
     }
     if provider == RTX:
-        return found | {"nv_runtime_cache_path": cache}
+        return found | {"nv_runtime_cache_path": str(cache)}
+    own = _made(cache / hashlib.sha256("".join(hashes).encode()).hexdigest())
     caches = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
-    return found | caches | {"trt_engine_cache_path": cache, "trt_timing_cache_path": cache}
+    return found | caches | {"trt_engine_cache_path": str(own), "trt_timing_cache_path": str(cache)}
 
 
 def preload() -> None:
@@ -105,8 +132,10 @@ def add_plug_in(options: Any, settings: Mapping[str, str]) -> None:
     """Have a session run on the GPU through NVIDIA's plug-in; `DeviceError` where it finds none."""
     plug_in = import_module(PLUG_IN)
     name = plug_in.get_ep_name()
-    if not any(_devices(name)):
-        onnxruntime.register_execution_provider_library(name, plug_in.get_library_path())
+    with _registering:  # a second time is an error, also where the plug-in found no device
+        if name not in _registered and not any(_devices(name)):
+            onnxruntime.register_execution_provider_library(name, plug_in.get_library_path())
+        _registered.add(name)
     device = next(_devices(name), None)
     if device is None:
         raise DeviceError(f"{name} finds no GPU that it runs on: it wants Ampere or newer. See `strizh doctor`")

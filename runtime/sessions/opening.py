@@ -45,10 +45,12 @@ def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max
             raise DeviceError(f"{name} has no engine of {file} for this machine. Build one with `strizh build-engine`")
         sessions = [(engine.profile, _open_engine(opened, engine, bundle.path(file), variant)) for engine in engines]
         return EngineSession(sessions, variant=name, pad_token_id=pad_token_id)
-    if variant.target == "tensorrt" and (builders := {tensorrt.CLASSIC, tensorrt.RTX} & set(choice.providers)):
+    builders = [one for one in (tensorrt.RTX, tensorrt.CLASSIC) if one in choice.providers]
+    if variant.target == "tensorrt" and builders:
         longest = bundle.manifest.max_length
         profile = Profile(max(1, max_batch_tokens // longest), longest, 1, longest)
-        settings = tensorrt.building_options(builders.pop(), profile, _inputs(bundle, variant, file))
+        hashes = [bundle.manifest.files[one].sha256 for one in (file, *variant.data)]
+        settings = tensorrt.building_options(builders[0], profile, _inputs(bundle, variant, file), hashes)
         return EngineSession([(profile, opened(file, variant.data, settings))], variant=name, pad_token_id=pad_token_id)
     session = opened(file, variant.data, {})
     if variant.target == "cuda":

@@ -1,14 +1,18 @@
 """Which engines of a bundle a machine takes, why not the others, and what providers are told."""
 
+import ctypes
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from strizh.runtime import tensorrt
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Engine, Profile, fitting
+from strizh.runtime.errors import DeviceError
 from strizh.runtime.tensorrt import CLASSIC, RTX, building_options, engine_options
 
 H200, ADA = Gpu("NVIDIA H200", "9.0", 13000), Gpu("NVIDIA GeForce RTX 4090", "8.9", 13020)
@@ -71,9 +75,31 @@ def test_tensorrt_versions_are_asked_of_what_is_installed(tmp_path: Path, monkey
         (plug_in / name).touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert tensorrt.installed(["CPUExecutionProvider"]) == {RTX: "1.7.1"}
-    monkeypatch.setattr(tensorrt.metadata, "version", lambda wheel: {"tensorrt": "10.16.0"}[wheel])
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(getInferLibVersion=lambda: 101600))
     assert tensorrt.installed([CLASSIC]) == {CLASSIC: "10.16.0", RTX: "1.7.1"}
     assert list(tensorrt.installed([CLASSIC])) == [CLASSIC, RTX], "what was built on this GPU comes first"
+
+
+def test_tensorrt_counts_only_where_its_library_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> object:
+        if name in sys.modules.get("tensorrt_libs", SimpleNamespace(LOADED=())).LOADED:
+            return SimpleNamespace(getInferLibVersion=lambda: 101302)
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert tensorrt.installed([CLASSIC]) == {}
+    assert "libnvinfer.so.10 does not load. Run: pip install tensorrt" in tensorrt.missing([CLASSIC])
+    assert "neither of ONNX Runtime's providers" in tensorrt.missing(["CPUExecutionProvider"])
+    (tmp_path / "tensorrt_libs.py").write_text(
+        "LOADED = ['libnvinfer.so.10']"
+    )  # as the wheels' package: by importing it
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt_libs", raising=False)
+    try:
+        assert tensorrt.installed(["CPUExecutionProvider"]) == {} and "tensorrt_libs" not in sys.modules
+        assert tensorrt.installed([CLASSIC]) == {CLASSIC: "10.13.2"}
+    finally:
+        sys.modules.pop("tensorrt_libs", None)
 
 
 @pytest.fixture
@@ -93,6 +119,16 @@ def test_tensorrt_caches_are_keyed_by_gpu_driver_and_version(cache: str, monkeyp
         monkeypatch.setattr(tensorrt, "find_gpu", lambda gpu=gpu: gpu)
         folders.add(tensorrt.cache_folder(CLASSIC))
     assert len(folders) == 6
+    assert all(folder.is_dir() for folder in folders), "providers make the last folder of a path only"
+
+
+def test_tensorrt_cache_that_cannot_be_made_is_one_line(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DeviceError, match=r"cannot be made \(.*\)\. Set XDG_CACHE_HOME to a folder of yours"):
+        tensorrt.cache_folder(CLASSIC)
 
 
 def test_tensorrt_providers_open_an_engine_with_their_own_options(cache: str) -> None:
@@ -112,10 +148,19 @@ def test_tensorrt_providers_that_build_are_told_every_shape_before(cache: str) -
         "opt": "input_ids:1x512,attention_mask:1x512",
         "max": "input_ids:16x512,attention_mask:16x512",
     }
-    classic = building_options(CLASSIC, profile, inputs)
+    classic = building_options(CLASSIC, profile, inputs, ["graph", "weights"])
     assert {f"trt_profile_{end}_shapes": shape for end, shape in shapes.items()}.items() <= classic.items()
     assert classic["trt_engine_cache_enable"] == classic["trt_timing_cache_enable"] == "1"
-    assert classic["trt_engine_cache_path"] == classic["trt_timing_cache_path"] == str(tensorrt.cache_folder(CLASSIC))
-    rtx = building_options(RTX, profile, inputs)
+    own, shared = Path(classic["trt_engine_cache_path"]), Path(classic["trt_timing_cache_path"])
+    assert own.parent == shared == tensorrt.cache_folder(CLASSIC) and own.is_dir()
+    rtx = building_options(RTX, profile, inputs, ["graph", "weights"])
     assert {f"nv_profile_{end}_shapes": shape for end, shape in shapes.items()}.items() <= rtx.items()
     assert set(rtx) == {"nv_runtime_cache_path", *(f"nv_profile_{end}_shapes" for end in shapes)}
+
+
+def test_tensorrt_engines_of_other_weights_are_not_found_in_the_cache(cache: str) -> None:
+    def folder(*hashes: str) -> str:
+        return building_options(CLASSIC, Profile(1, 64, 1, 64), ["input_ids"], hashes)["trt_engine_cache_path"]
+
+    assert folder("graph", "weights") == folder("graph", "weights")
+    assert len({folder("graph", "weights"), folder("graph", "others"), folder("graph")}) == 3

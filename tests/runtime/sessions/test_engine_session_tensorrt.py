@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -73,8 +74,9 @@ def expected(exported: Path) -> np.ndarray:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray) -> Opened:
+def opened(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, tmp_path: Path) -> Opened:
     """On an H200 with TensorRT 10.16: the files that are opened, with providers and their options."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     seen: Opened = []
     machine = replace(
         host.probe(), gpu=Gpu("NVIDIA H200", "9.0", 13000), tensorrt=dict.fromkeys((CLASSIC, RTX), "10.16.0")
@@ -167,6 +169,7 @@ def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
     plug_in.__spec__ = ModuleSpec(tensorrt.PLUG_IN, None)
     plug_in.get_ep_name, plug_in.get_library_path = (lambda: RTX), (lambda: "plug-in.so")
     monkeypatch.setitem(sys.modules, tensorrt.PLUG_IN, plug_in)
+    monkeypatch.setattr(tensorrt, "_registered", set())
     monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda *call: registered.append(call))
     device = SimpleNamespace(ep_name=RTX)
     monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device] * 2 if registered else [])
@@ -183,10 +186,11 @@ def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
     monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
     with pytest.raises(DeviceError, match=f"{RTX} finds no GPU that it runs on"):
         strizh.load(folder)
+    assert len(registered) == 1, "a second time is an error of ONNX Runtime's"
 
 
 def test_tensorrt_provider_by_name_builds_one_engine_when_it_is_opened(
-    folder: Path, opened: Opened, expected: np.ndarray
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC], max_batch_tokens=2048) as encoder:
         assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
@@ -195,4 +199,26 @@ def test_tensorrt_provider_by_name_builds_one_engine_when_it_is_opened(
     assert (name, providers) == ("model_fp16.onnx", [CLASSIC])
     assert settings["trt_profile_max_shapes"] == f"input_ids:{most},attention_mask:{most}"
     assert settings["trt_profile_min_shapes"] == "input_ids:1x1,attention_mask:1x1"
-    assert settings["trt_engine_cache_path"] == settings["trt_timing_cache_path"]
+    monkeypatch.setattr(tensorrt, "add_plug_in", lambda options, settings: opened.append(("plug-in", [], settings)))
+    with pytest.raises(DeviceError, match=f"could not start {CLASSIC}"):
+        strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC, RTX])
+    assert all(key.startswith("nv_") for key in opened[1][2]), "of the two, the plug-in is the one that is opened"
+
+
+def test_tensorrt_engines_that_a_provider_built_are_cached_by_the_weights(
+    folder: Path, opened: Opened, tmp_path: Path
+) -> None:
+    paths = []
+    for seed in (0, 1):
+        graph = folder / GRAPH
+        model = onnx.load(graph)
+        model.doc_string = str(seed)  # in the place of other weights
+        onnx.save(model, graph)
+        manifest = Bundle(folder).manifest
+        changed = replace(manifest, files=manifest.files | {GRAPH: File.of(graph)})
+        (folder / MANIFEST).write_text(changed.to_json(), encoding="utf-8")
+        strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC]).close()
+        (settings,) = opened[-1][2]
+        paths.append((settings["trt_engine_cache_path"], settings["trt_timing_cache_path"]))
+    (one, timings), (other, again) = paths
+    assert one != other and timings == again
