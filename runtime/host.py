@@ -22,7 +22,7 @@ class Host:
     cores: int  # that this process may use
     operator_library: bool
     instruction_set: str  # that the operator library uses here; empty without the library
-    gpu: cuda.Gpu | None
+    gpu: cuda.Gpu | None  # asked for where a provider is: it starts CUDA, which forked children lack
     cuda_problem: str  # why cuda variants cannot run, to follow their name; empty where they can
     tensorrt: Mapping[str, str]  # version of TensorRT behind each of ONNX Runtime's providers of it
     providers: tuple[str, ...]  # execution providers of the installed ONNX Runtime, best first
@@ -39,7 +39,9 @@ def probe() -> Host:
         instruction_set = kernels.instruction_set() if kernels.library_path() else ""
     except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
         problems.append(f"the operator library cannot be used: {error}")
-    providers, gpu = tuple(onnxruntime.get_available_providers()), cuda.find_gpu()
+    providers = tuple(onnxruntime.get_available_providers())
+    trt = tensorrt.installed(providers)
+    gpu = cuda.find_gpu() if trt or cuda.PROVIDER in providers else None
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
@@ -47,7 +49,7 @@ def probe() -> Host:
         instruction_set=instruction_set,
         gpu=gpu,
         cuda_problem=cuda.problem(providers, versions, gpu),
-        tensorrt=tensorrt.installed(providers),
+        tensorrt=trt,
         providers=providers,
         versions=versions,
         problems=tuple(problems),

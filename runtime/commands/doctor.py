@@ -42,9 +42,10 @@ def examine() -> dict[str, Any]:
         "extras": dict(_extras()),
     }
     try:
-        from strizh.runtime import choose, host
+        from strizh.runtime import choose, cuda, host
 
         machine = host.probe()
+        gpu = machine.gpu or cuda.find_gpu()
     except (ImportError, AttributeError) as error:  # AttributeError: half of one wheel over half of another
         cure = "Run: pip install --force-reinstall onnxruntime"
         problems = [f"onnxruntime: {error}. {cure}"]
@@ -54,7 +55,7 @@ def examine() -> dict[str, Any]:
         "system": machine.machine,
         "versions": machine.versions,
         "providers": list(machine.providers),
-        "gpu": dataclasses.asdict(machine.gpu) if machine.gpu else None,
+        "gpu": dataclasses.asdict(gpu) if gpu else None,
         "tensorrt": dict(machine.tensorrt),
         "auto": {"-".join(kind): choose.against(*kind, machine) for kind in choose.ORDER},
         "problems": list(machine.problems),

@@ -13,7 +13,7 @@ import pytest
 
 import strizh
 from strizh import kernels
-from strizh.runtime import host
+from strizh.runtime import cuda, host, tensorrt
 
 
 def test_probe_asks_the_machine() -> None:
@@ -23,6 +23,20 @@ def test_probe_asks_the_machine() -> None:
     assert machine.versions["onnxruntime"] == onnxruntime.__version__
     assert machine.operator_library == (kernels.library_path() is not None)
     assert machine.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("providers", "installed", "asks"),
+    [((), {}, False), ((cuda.PROVIDER,), {}, True), ((), {tensorrt.RTX: "1.7.1"}, True)],
+)
+def test_cuda_is_not_started_where_nothing_could_use_it(
+    providers: tuple[str, ...], installed: dict[str, str], asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = cuda.Gpu("NVIDIA H200", "9.0", 13000)
+    monkeypatch.setattr(cuda, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*providers, "CPUExecutionProvider"])
+    monkeypatch.setattr(tensorrt, "installed", lambda offered: installed)
+    assert host.probe().gpu == (gpu if asks else None)
 
 
 def test_both_wheels_are_noticed_with_the_cure(

@@ -68,6 +68,11 @@ def test_gpu_and_tensorrt_are_shown_where_they_are(strizh, monkeypatch):
     assert f"TensorRT          1.7.1, by {tensorrt.RTX}" in page
 
 
+def test_a_gpu_is_shown_that_no_provider_is_for(strizh, monkeypatch):
+    monkeypatch.setattr(cuda, "find_gpu", lambda: cuda.Gpu("NVIDIA H200", "9.0", 13000))
+    assert "GPU               NVIDIA H200, compute capability 9.0" in strizh("doctor")[1]
+
+
 def test_a_missing_extra_is_shown_with_its_command(strizh, monkeypatch):
     version = metadata.version
 
