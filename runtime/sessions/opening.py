@@ -1,6 +1,6 @@
 """From a variant of a bundle to an open session: options, the operator library, the check of the providers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,8 +32,8 @@ def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max
     """Open a graph of the chosen variant; `file` is its encoder or its classifier.
 
     The files are hashed while ONNX Runtime loads them, by up to `_HASHING_THREADS` at 1 to 1.5 GB/s each, and nothing is
-    returned before the hashes agree: damaged weights would give wrong vectors without a word. `BundleError` for a bad
-    file, `DeviceError` for a bad machine.
+    returned before the hashes agree: damaged weights would give wrong vectors without a word. Engines, which are machine
+    code, are hashed before. `BundleError` for a bad file, `DeviceError` for a bad machine.
     """
     name = choice.variant
     variant, pad = bundle.manifest.variants[name], bundle.manifest.spec.get("pad_token_id")
@@ -43,7 +43,7 @@ def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max
         engines = [engine for engine in choice.engines if engine.graph == file]
         if not engines:
             raise DeviceError(f"{name} has no engine of {file} for this machine. Build one with `strizh build-engine`")
-        sessions = [(engine.profile, _open_engine(opened, engine, bundle.path(file), variant)) for engine in engines]
+        sessions = [(engine.profile, _open_engine(bundle, choice, threads, engine)) for engine in engines]
         return EngineSession(sessions, variant=name, pad_token_id=pad_token_id)
     builders = [one for one in (tensorrt.RTX, tensorrt.CLASSIC) if one in choice.providers]
     if variant.target == "tensorrt" and builders:
@@ -60,10 +60,17 @@ def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max
     return PaddedSession(session, variant=name, pad_token_id=pad_token_id)
 
 
-def _open_engine(opened: Callable[..., Any], engine: Engine, graph: Path, variant: Variant) -> Any:
-    """`graph` is what a stripped engine takes its weights from: they are hashed too."""
+def _open_engine(bundle: Bundle, choice: Choice, threads: int, engine: Engine) -> Any:
+    """ONNX Runtime's session of an engine that is what the manifest says, as is what a stripped one takes its weights from."""
+    name = choice.variant
+    variant, graph = bundle.manifest.variants[name], bundle.path(engine.graph)
     sources = (engine.graph, *variant.data) if engine.stripped else ()
-    return opened(engine.file, (), tensorrt.engine_options(engine, graph.parent), sources)
+    check_graph(bundle, engine.file, ())
+    bundle.verify((engine.file, *sources), min(threads, _HASHING_THREADS))
+    settings = tensorrt.engine_options(engine, graph.parent)
+    session = create(bundle.path(engine.file), variant, name, threads, choice.providers, settings)
+    _check_providers(session, choice.providers, name)
+    return session
 
 
 def _inputs(bundle: Bundle, variant: Variant, file: str) -> tuple[str, ...]:
@@ -80,18 +87,17 @@ def _opened(
     file: str,
     data: tuple[str, ...],
     settings: Mapping[str, str],
-    sources: tuple[str, ...] = (),
 ) -> Any:
-    """ONNX Runtime's session of a graph with its `data`, all of which, and the `sources`, are what the manifest says."""
+    """ONNX Runtime's session of a graph with its `data`, all of which are what the manifest says."""
     name = choice.variant
     check_graph(bundle, file, data)
     with ThreadPoolExecutor(1, "strizh-hash") as hashing:
-        intact = hashing.submit(bundle.verify, (file, *data, *sources), min(threads, _HASHING_THREADS))
+        intact = hashing.submit(bundle.verify, (file, *data), min(threads, _HASHING_THREADS))
         try:
             variant = bundle.manifest.variants[name]
             session = create(bundle.path(file), variant, name, threads, choice.providers, settings)
-        except BundleError:
-            intact.result()  # "replaced" says more than what the parser stumbled over
+        except Error:
+            intact.result()  # "replaced" says more than what the parser, or a device's provider, stumbled over
             raise
         intact.result()
     _check_providers(session, choice.providers, name)

@@ -158,6 +158,22 @@ def test_tensorrt_engine_that_was_changed_is_refused(folder: Path, opened: Opene
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(BundleError, match=r"tensorrt/4x512.onnx is not the file that was exported"):
         strizh.load(folder)
+    assert not opened, "machine code is opened once its hash is known"
+
+
+def test_tensorrt_graph_that_was_changed_is_told_before_what_its_provider_says(
+    folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*call: Any, **rest: Any) -> Any:
+        raise RuntimeError("the network could not be built")
+
+    monkeypatch.setattr(opening.onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(DeviceError, match=r"TensorRT does not open model_fp16.onnx: the network could not be built"):
+        strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC])
+    graph = folder / GRAPH
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match=r"tensorrt/model_fp16.onnx is not the file that was exported"):
+        strizh.load(folder, "tensorrt-fp16", providers=[CLASSIC])
 
 
 def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
