@@ -31,14 +31,15 @@ class Int8:
 
     `weight_max`: largest code of a weight. `static_norms`: one activation scale for all tokens where a norm's output is
     multiplied, whose rows all have one length; elsewhere, and everywhere without it, each token has its own, unless
-    `static_rest` says that the engine takes static ones only. `headroom`:
-    how far beyond the calibration texts a static scale reaches. `alphas` are tried at each site, beside none: the share
-    of its outliers that moves into the weights (SmoothQuant, Xiao et al., 2023).
+    `static_rest` says that the engine takes static ones only. `own_zero`: and each its own zero, and its outlier apart.
+    `headroom`: how far beyond the calibration texts a static scale reaches. `alphas` are tried at each site, beside none: the
+    share of its outliers that moves into the weights (SmoothQuant, Xiao et al., 2023).
     """
 
     weight_max: int
     static_norms: bool
     static_rest: bool = False
+    own_zero: bool = False
     headroom: float = 1.0
     alphas: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -72,8 +73,8 @@ ANY_CPU = Int8(weight_max=63, static_norms=True, headroom=1.1)
 # All eight bits: more accurate, but wrong wherever a CPU without VNNI meets two large products side by side.
 VNNI = Int8(weight_max=127, static_norms=True, headroom=1.1)
 INT8_RECIPES = {"any-cpu": ANY_CPU, "vnni": VNNI}
-# The cpu kernels: every row its own symmetric scale, nothing saturates.
-PACKED = Int8(weight_max=127, static_norms=False)
+# The cpu kernels: every row its own scale and zero, nothing saturates.
+PACKED = Int8(weight_max=127, static_norms=False, own_zero=True)
 # TensorRT's products of integers take one scale for all activations.
 STATIC = Int8(weight_max=127, static_norms=True, static_rest=True, headroom=1.1)
 

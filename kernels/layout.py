@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strizh.kernels.reference import quantize
+from strizh.kernels.reference_int8 import quantize
 
 LINE = 64  # bytes of one row that lie together
 PANEL = 32  # columns of one panel, and the multiple to which every size is padded
@@ -50,7 +50,7 @@ def pack_int8(weight: ArrayLike) -> NDArray[np.int8]:
     as float32 and 128 times the sums of their integers as int32.
 
     `in` is padded to a multiple of 64 (a line of packed rows), `out` to one of 32. Columns are quantised by
-    `reference.quantize`.
+    `reference_int8.quantize`.
     """
     q, scale = quantize(weight)
     integers = np.asarray(q, np.int32)

@@ -147,7 +147,7 @@ class EncoderLayer:
     """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`.
 
     "int8" means the products "qkv", "output", "up" and "down" but for those in `keep_bf16`; `smoothing` has a vector for
-    some of them, as in `reference.linear_int8`, where gate and up are one product.
+    some of them, as in `reference_int8.linear_int8`, where gate and up are one product.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ def dense(
     x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, activation: str, precision: str = "fp32",
     smoothing: ArrayLike | None = None,
 ) -> Floats:  # fmt: skip
-    """Float32 [rows, in] to [rows, out]; weight is [out, in], `smoothing` [in] as in `reference.linear_int8`."""
+    """Float32 [rows, in] to [rows, out]; weight is [out, in], `smoothing` [in] as in `reference_int8.linear_int8`."""
     rows, plain = np.ascontiguousarray(x, np.float32), np.asarray(weight, np.float32)
     s = None if smoothing is None else np.asarray(smoothing, np.float32)
     packed = _aligned(layout.pack_linear(plain if s is None else plain * s, precision))

@@ -30,33 +30,6 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Ar
     return product if bias is None else product + np.asarray(bias, np.float64)
 
 
-def quantize(x: ArrayLike) -> tuple[Array, NDArray[np.float32]]:
-    """Rows as integers of [-127, 127] and a float32 scale each: x is about q * scale[:, None].
-
-    scale = max|x| / 127 and q = round(x * (127 / max|x|)), ties to even, all in float32, so that every implementation
-    has the same integers. A row below 2^-100 is zeros with scale 0.
-    """
-    x = np.asarray(x, np.float32)
-    top = np.abs(x).max(-1, initial=0).astype(np.float32)
-    zero = top < np.float32(2.0**-100)
-    inverse = np.where(zero, 0, np.float32(127) / np.where(zero, 1, top)).astype(np.float32)
-    scale = np.where(zero, 0, top / np.float32(127)).astype(np.float32)
-    return np.rint(x * inverse[:, None]).astype(np.float64), scale
-
-
-def linear_int8(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, smoothing: ArrayLike = 1.0) -> Array:
-    """`linear` with the rows of both operands quantised: one scale a row of x, one an output.
-
-    `smoothing` [in] moves outliers to the weights first: x / smoothing times weight * smoothing, both float32
-    (SmoothQuant, Xiao et al., 2023).
-    """
-    s = np.asarray(smoothing, np.float32)
-    q, scale = quantize(np.asarray(x, np.float32) * (1 / s))
-    w, columns = quantize(np.asarray(weight, np.float32) * s)
-    product = (q @ w.T) * (scale[:, None] * columns[None]).astype(np.float64)
-    return np.asarray(product if bias is None else product + np.asarray(bias, np.float64))
-
-
 def layer_norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, eps: float) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis."""
     x = np.asarray(x, np.float64)

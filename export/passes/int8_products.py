@@ -4,16 +4,19 @@
 
 with `s` the smoothing of each input channel, `c` the scale of each output channel, and `r` the scale of the activations:
 one number for the site, or one for each token. Runtimes that know quantised graphs run the product in integers; the
-others compute the same numbers in float32.
+others compute the same numbers in float32. Tokens with a zero of their own, which only our kernels multiply in integers, are
+rounded in float32 everywhere: such a graph serves to measure what they cost.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 
 from strizh.export.passes.rewriter import Rewriter
-from strizh.export.quantize.site import ZERO, Site, Static
+from strizh.export.quantize.site import ZERO, OwnRange, Site, Static
+from strizh.kernels.reference import LEAST_RANGE, OUTLIER_SHARE
 
 _LEAST_SCALE = 1e-30  # a row of zeros gives zeros
 
@@ -69,6 +72,8 @@ def _activations(rewriter: Rewriter, site: Site, x: str, at: str) -> tuple[str, 
         x = rewriter.add("Mul", [x, inverse], f"{at}/smoothed")
     if isinstance(site.activations, Static):
         return _rounded(rewriter, x, at, site.activations.scale), None
+    if isinstance(site.activations, OwnRange):
+        return _own_range(rewriter, x, at), None
     magnitude = rewriter.add("Abs", [x], f"{at}/magnitude")
     largest = rewriter.add("ReduceMax", [magnitude], f"{at}/largest", axes=[-1], keepdims=1)
     levels = rewriter.store("quantize/levels", np.float32(127))
@@ -87,9 +92,42 @@ def _rounded(rewriter: Rewriter, x: str, at: str, scale: float) -> str:
     return rewriter.add("DequantizeLinear", [codes, *sides], f"{at}/rounded")
 
 
+def _own_range(rewriter: Rewriter, x: str, at: str) -> str:
+    """`kernels.reference.quantize_rows`, made float again. Here zeros need not be whole, and two alike are both apart."""
+
+    def number(name: str, value: float) -> str:
+        return rewriter.store(f"quantize/{name}", np.float32(value))
+
+    def node(op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        return rewriter.add(op, list(inputs), f"{at}/{name}", **attributes)
+
+    whole_row: dict[str, Any] = {"axes": [-1], "keepdims": 1}
+    magnitude = node("Abs", [x], "magnitude")
+    top = node("ReduceMax", [magnitude], "top", **whole_row)
+    squares = node("ReduceSumSquare", [x], "squares", **whole_row)
+    share = node("Mul", [squares, number("outlier_share", OUTLIER_SHARE)], "share")
+    has_outlier = node("Greater", [node("Mul", [top, top], "top_square"), share], "has_outlier")
+    outlier = node("And", [node("Equal", [magnitude, top], "is_top"), has_outlier], "outlier")
+    zero = number("nothing", 0)
+    others = node("Where", [outlier, zero, x], "others")
+    greatest = node("Max", [node("ReduceMax", [others], "greatest", **whole_row), zero], "high")
+    least = node("Min", [node("ReduceMin", [others], "least", **whole_row), zero], "low")
+    bounds = [
+        node("Sub", [greatest, least], "range"),
+        node("Mul", [top, number("least_range", LEAST_RANGE)], "least_range"),
+    ]
+    scale = node(
+        "Div", [node("Max", [*bounds, number("least_scale", _LEAST_SCALE)], "steps"), number("steps", 255)], "scale"
+    )
+    return node("Mul", [node("Round", [node("Div", [x, scale], "scaled")], "codes"), scale], "rounded")
+
+
 def _weight(rewriter: Rewriter, site: Site, name: str) -> str:
-    """The weight [in, out] as int8 codes with a scale for each column."""
+    """The weight [in, out] as int8 codes with a scale for each column, or as the floats that these stand for."""
     codes, scale = site.rounded[name]
+    if isinstance(site.activations, OwnRange):
+        # Where weights alone are codes, ONNX Runtime would round the activations as it likes.
+        return rewriter.store(f"{name}.rounded", codes * scale)
     sides = [rewriter.store(f"{name}.codes", codes), rewriter.store(f"{name}.scale", scale)]
     sides.append(rewriter.store(f"quantize/zeros_{len(scale)}", np.zeros(len(scale), np.int8)))
     return rewriter.add("DequantizeLinear", sides, f"{name}/rounded", axis=1)

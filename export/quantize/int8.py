@@ -16,7 +16,7 @@ from strizh.export.quantize.compensation import compensated
 from strizh.export.quantize.probe import of_one_length, opened
 from strizh.export.quantize.rounding import Codes
 from strizh.export.quantize.sensitivity import Cosines, least_kept
-from strizh.export.quantize.site import PerRow, Site, Static
+from strizh.export.quantize.site import OwnRange, PerRow, Site, Static
 from strizh.export.quantize.smoothing import Smoothed, rounded, search
 from strizh.export.quantize.trial import trial
 from strizh.export.recipes import Int8, Promise
@@ -52,9 +52,9 @@ class Quantized:
     @property
     def details(self) -> dict[str, Any]:
         """For the manifest."""
-        kinds = [type(site.activations).__name__ for site in self.sites]
+        static = sum(isinstance(site.activations, Static) for site in self.sites)
         return {
-            "int8_sites": {"static": kinds.count("Static"), "per_row": kinds.count("PerRow")},
+            "int8_sites": {"static": static, "per_row": len(self.sites) - static},
             "kept_in_float": dict(self.kept),
             "smoothing_alpha": dict(self.alphas),
             "weight_max": self.int8.weight_max,
@@ -89,7 +89,8 @@ class Calibration:
         for value, names in self.inputs.items():
             weights = [numpy_helper.to_array(matrices[name]) for name in names]
             static = int8.static_rest or (int8.static_norms and value in self._of_norm)
-            found = search(self.observed[value], weights, Static if static else PerRow(), int8)
+            own = OwnRange() if int8.own_zero else PerRow()
+            found = search(self.observed[value], weights, Static if static else own, int8)
             size = sum(weight.size for weight in weights)
             name = names[0].removesuffix(".weight")
             codes = _compensated(self.observed[value].rows, weights, found, int8)

@@ -29,11 +29,11 @@ def least_kept(
 ) -> tuple[list[Site], dict[str, str], Cosines]:
     """The sites to quantise, those kept in float with the reason, and the cosines that are reached.
 
-    What a few texts gain by each site in float foresees which sites to keep; whether they are enough, all texts show.
-    If a handful is not, the rest is judged again, for the losses of two sites do not quite add up. What is kept beyond
-    the promise, for the margin of its goal, is no more than a tenth of the multiplications.
+    What a few texts gain by each site in float foresees which sites to keep; whether they are enough, all texts show. If the
+    best is not, the rest is judged again, for the losses of two sites do not quite add up, and then in growing handfuls, for
+    it takes time. What is kept beyond the promise, for the margin of its goal, is no more than a tenth of the multiplications.
     """
-    chosen, kept, handful = list(sites), dict[str, str](), 4
+    chosen, kept, handful = list(sites), dict[str, str](), 1
     cosines, goal, least = measure(sites), promise.goal, _INT8_FOR_A_MARGIN * _size(sites)
     firm = Promise(1 - _FIRM * (1 - promise.cosine_min), 1 - _FIRM * (1 - promise.cosine_mean))
     while chosen and not _meets(cosines, goal):
@@ -42,7 +42,7 @@ def least_kept(
         judged = list(chosen)
         gain = np.stack([measure(_without(judged, [site]), texts) for site in judged]) - cosines[texts]
         order = _order(gain, 1 - cosines[texts], np.array([site.size for site in judged]), goal)[:handful]
-        for few in np.array_split(order, 4):
+        for few in np.array_split(order, min(4, len(order))):
             rest = _without(chosen, [judged[index] for index in few])
             if _meets(cosines, firm) and _size(rest) < least:
                 return chosen, kept, cosines

@@ -21,6 +21,15 @@ class PerRow:
     """A scale for each token, from its own largest magnitude: its vector cannot depend on its neighbours."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnRange:
+    """A scale and a zero for each token, from its own least to its greatest value, an outlier apart: what
+    `kernels.reference.quantize_rows` does. Its vector cannot depend on its neighbours either."""
+
+
+Activations = Static | PerRow | OwnRange
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """One input of one or more products. `weights` are the names of their matrices [in, out], `size` their
@@ -33,6 +42,6 @@ class Site:
     name: str
     weights: tuple[str, ...]
     size: int
-    activations: Static | PerRow
+    activations: Activations
     smoothing: Array | None = None
     rounded: Mapping[str, tuple[Codes, Array]] = field(default_factory=dict)

@@ -11,9 +11,10 @@ import numpy as np
 
 from strizh.export.quantize.calibration import Observed
 from strizh.export.quantize.rounding import columns
-from strizh.export.quantize.site import ZERO, PerRow, Static
+from strizh.export.quantize.site import ZERO, Activations, OwnRange, PerRow, Static
 from strizh.export.recipes import Int8
 from strizh.export.weights import Array
+from strizh.kernels.reference import quantize_rows
 
 _TINY = 1e-30
 _LEAST = 1e-5  # of the largest: a channel or row that is always zero has no say in its smoothing
@@ -25,11 +26,13 @@ class Smoothed:
 
     alpha: float
     smoothing: Array | None
-    activations: Static | PerRow
+    activations: Activations
     error: float
 
 
-def search(observed: Observed, weights: Sequence[Array], activations: type[Static] | PerRow, int8: Int8) -> Smoothed:
+def search(
+    observed: Observed, weights: Sequence[Array], activations: type[Static] | PerRow | OwnRange, int8: Int8
+) -> Smoothed:
     """Try every alpha of the recipe. `weights` are [in, out]; `Static` asks for a scale of the calibration's reach."""
     weight = np.concatenate(list(weights), axis=1)
     rows = observed.some
@@ -42,7 +45,7 @@ def search(observed: Observed, weights: Sequence[Array], activations: type[Stati
     for alpha in (0.0, *int8.alphas):
         smoothing = _smoothing(observed.largest, weight, alpha) if alpha else None
         scale = np.float32(1) if smoothing is None else smoothing
-        quantizer = activations if isinstance(activations, PerRow) else _static(observed.largest / scale, int8.headroom)
+        quantizer = _static(observed.largest / scale, int8.headroom) if isinstance(activations, type) else activations
         codes, column_scale = columns(weight * np.reshape(scale, (-1, 1)), int8.weight_max)
         product = (rounded(rows / scale, quantizer) @ codes.astype(np.float32)) * column_scale
         found.append(Smoothed(alpha, smoothing, quantizer, float((((product - exact) ** 2).mean(-1) * share).mean())))
@@ -60,8 +63,11 @@ def _static(largest: Array, headroom: float) -> Static:
     return Static(float(largest.max()) * headroom / 127 or 1.0)
 
 
-def rounded(x: Array, quantizer: Static | PerRow) -> Array:
-    """Inputs [n, in] as the product sees them: codes 0 to 255 about `ZERO`, made float again."""
+def rounded(x: Array, quantizer: Activations) -> Array:
+    """Inputs [n, in] as the product sees them: their codes, 0 to 255 about `ZERO` or a zero of their own, made float again."""
+    if isinstance(quantizer, OwnRange):
+        integers, scales = quantize_rows(x)
+        return np.asarray(integers * scales[:, None], np.float32)
     if isinstance(quantizer, Static):
         scale: Array | np.float32 = np.float32(quantizer.scale)
     else:

@@ -138,8 +138,8 @@ class LayerRun {
 
   size_t block_bytes(size_t capacity) const {
     const size_t columns = shape_.hidden_padded + context_size() + shape_.inner_padded;
-    const size_t floats = capacity * (shape_.hidden_padded + 3);  // the residual rows, and scales
-    return lines(columns) * capacity * kLineBytes + divide_up(floats * sizeof(float), kLineBytes) * kLineBytes;
+    const size_t residual = capacity * shape_.hidden_padded * sizeof(float), codes = 3 * capacity * sizeof(RowCodes);
+    return lines(columns) * capacity * kLineBytes + divide_up(residual + codes, kLineBytes) * kLineBytes;
   }
 
   Block place_block(char* base, size_t capacity, size_t first, size_t rows) const {
@@ -147,9 +147,9 @@ class LayerRun {
     char* context = base + lines(shape_.hidden_padded) * stride;
     char* inner = context + lines(context_size()) * stride;
     float* residual = reinterpret_cast<float*>(inner + lines(shape_.inner_padded) * stride);
-    float* scales = residual + capacity * shape_.hidden_padded;
-    return {first, rows, {base, stride, scales}, {context, stride, scales + capacity},
-            {inner, stride, scales + 2 * capacity}, residual};
+    RowCodes* codes = reinterpret_cast<RowCodes*>(residual + capacity * shape_.hidden_padded);
+    return {first, rows, {base, stride, codes}, {context, stride, codes + capacity},
+            {inner, stride, codes + 2 * capacity}, residual};
   }
 
   char* query_at(size_t head, size_t token) const {
@@ -171,7 +171,7 @@ class LayerRun {
   }
 
   static PackedRows from_row(PackedRows packed, size_t row) {
-    return {packed.data + row * kLineBytes, packed.stride, packed.scales + row};
+    return {packed.data + row * kLineBytes, packed.stride, packed.codes + row};
   }
 
   Precision precision_of(const StrizhLinear& weights) const { return weights.int8 ? Precision::int8 : shape_.precision; }

@@ -74,9 +74,9 @@ void dense(const StrizhDense& d, const float* in, size_t rows, float* out) {
   const size_t from = static_cast<size_t>(d.in_features), to = static_cast<size_t>(d.out_features);
   const size_t lines = lines_of(padded(from), precision), stride = (kDenseRows + 32) * kLineBytes;
   Scratch scratch;
-  char* packed = scratch.reserve(lines * stride + kDenseRows * (padded(to) + 1) * sizeof(float));
+  char* packed = scratch.reserve(lines * stride + kDenseRows * (padded(to) * sizeof(float) + sizeof(RowCodes)));
   float* sums = reinterpret_cast<float*>(packed + lines * stride);
-  const PackedRows a = {packed, stride, sums + kDenseRows * padded(to)};
+  const PackedRows a = {packed, stride, reinterpret_cast<RowCodes*>(sums + kDenseRows * padded(to))};
   const Kernels& isa = kernels();
   for (size_t first = 0; first < rows; first += kDenseRows) {
     const size_t count = std::min(kDenseRows, rows - first), panels = padded(to) / kPanelColumns;

@@ -8,8 +8,8 @@
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
 //                                                 Fetch fetch)
 //      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
-//      `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's bytes, shifted as they
-//      are, times B's; `accumulate` is false if kLinesAtOnce is 0); tile_edge(rows, tile), which cuts a block of rows into tiles;
+//      `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's unsigned
+//      bytes times B's; `accumulate` is false if kLinesAtOnce is 0); tile_edge(rows, tile), which cuts a block of rows into tiles;
 //      kFetchingTiles: how many tiles of rows, the last ones, share the fetching of the next panel;
 //      kLinesAtOnce: panels of twice as many lines are cut into parts of so many, each taken through all tiles, at most
 //      kTilesInParts, before the next (0: never); and
@@ -38,10 +38,17 @@ struct Linear {
   size_t lines;       // k
 };
 
+// What the bytes of an 8-bit row stand for: x = (byte - zero) * scale, but for one value, `excess` steps beyond its byte.
+struct RowCodes {
+  float scale;
+  int32_t zero, excess;
+  uint32_t outlier;  // its column, where there is an excess
+};
+
 struct PackedRows {
   char* data;
-  size_t stride;  // bytes from one line of a row to its next
-  float* scales;  // one a row of 8-bit integers
+  size_t stride;    // bytes from one line of a row to its next
+  RowCodes* codes;  // one a row of 8-bit integers
 };
 
 // Weights that the next products will read; none where `begin` is null. Pages before `limit` may be met by a load even

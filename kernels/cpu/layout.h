@@ -9,9 +9,9 @@
 //       One step in k reads 128 contiguous bytes. k is padded with zeros to whole lines, columns to whole panels.
 //       AMX loads a 16-column tile from it with a row stride of 128 bytes.
 //
-// Rows of 8-bit integers are bytes q + 128, q in [-127, 127], each row with a float scale of its own: x = q * scale. A
-// panel of 8-bit integers ends with 32 float scales and 32 int32 corrections, 128 times the sum of each column, which
-// a product of shifted rows has too much.
+// Rows of 8-bit integers are unsigned bytes, each row with a scale and a zero of its own: x = (byte - zero) * scale, 0 among
+// them (kernels.h: `RowCodes`). A panel of 8-bit integers ends with 32 float scales and 32 int32 corrections, 128 times the
+// sum of each column: what the product has too much where a row's zero is 128, and in proportion elsewhere.
 //
 // Heads are padded to `head_width`, a multiple of 32, so that a head is a whole number of panels on the way out of the
 // query/key/value product and a whole number of lines on the way into the output product. Within a head of q and k the

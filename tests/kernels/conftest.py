@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strizh.kernels import instruction_sets, layout, library_path, reference, set_threads
+from strizh.kernels import instruction_sets, layout, library_path, reference, reference_int8, set_threads
 from strizh.kernels.reference import Array
 
 Weights = dict[str, Array]
@@ -101,7 +101,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
                 product = (lower(x) @ lower(weight).T).astype(np.float64)
                 return product if bias is None else product + bias
             if precision == "int8":
-                return reference.linear_int8(x, weight, bias, next((s for w, s in smoothing if w is weight), 1.0))
+                return reference_int8.linear_int8(x, weight, bias, next((s for w, s in smoothing if w is weight), 1.0))
             return exact_linear(lower(x), lower(weight), bias)
 
         def attention(q: Any, k: Any, v: Any, **rest: Any) -> Array:

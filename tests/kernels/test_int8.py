@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strizh.kernels import layout, native, reference
+from strizh.kernels import layout, native, reference, reference_int8
 
 Random = np.random.Generator
 OPTIONS: dict[str, Any] = {
@@ -17,8 +17,26 @@ OPTIONS: dict[str, Any] = {
 def exact(x: Any, weight: Any, smoothing: Any = 1.0) -> Any:
     """What quantised operands give: an exact integer, two float32 scales multiplied, one float32 product."""
     s = np.asarray(smoothing, np.float32)
-    (q, scale), (w, columns) = reference.quantize(x * (1 / s)), reference.quantize(weight * s)
+    (q, scale), (w, columns) = reference_int8.quantize_rows(x * (1 / s)), reference_int8.quantize(weight * s)
     return (q @ w.T).astype(np.float32) * (scale[:, None] * columns[None])
+
+
+def test_rows_become_the_nearest_of_256_integers(rng: Random) -> None:
+    x = rng.normal(size=(7, 300)).astype(np.float32)
+    x[1] = np.abs(x[1])
+    x[2], x[3], x[4, 17], x[5, 299], x[6, :9] = -np.abs(x[2]), 0, 400, -400, 0
+    q, scale = reference_int8.quantize_rows(x)
+    np.testing.assert_array_equal(q, np.rint(q))
+    # An end of a row and its zero may both be halves: then that end is cut by half a step.
+    assert (np.abs(x - q * scale[:, None]) <= scale[:, None] * 1.0001).all()
+    assert (np.abs(x - q * scale[:, None]) <= scale[:, None] * 0.5001).mean() > 0.99
+    assert (q[x == 0] == 0).all()
+    q[4, 17] = q[5, 299] = 0
+    assert (q.max(1) - q.min(1) <= 255).all()
+    assert (q.max(1) - q.min(1))[[0, 1, 2, 4, 5, 6]].min() >= 254
+    for row in (1, 2):
+        assert scale[row] == pytest.approx(np.abs(x[row]).max() / 255)
+    assert scale[4] == pytest.approx(np.ptp(np.delete(x[4], 17)) / 255)
 
 
 def product(x: Any, weight: Any, smoothing: Any = None) -> Any:
@@ -54,6 +72,51 @@ def test_each_row_has_a_scale_of_its_own(isa: str, rng: Random) -> None:
     np.testing.assert_array_equal(after, exact(x, weight))
     np.testing.assert_array_equal(after[[0, 1, 3, 5, 7, 8]], before[[0, 1, 3, 5, 7, 8]])
     assert (after[[4, 6]] == 0).all()
+
+
+@pytest.mark.parametrize("outlier", [300.0, -300.0, 1e30, -1e30])
+@pytest.mark.parametrize("column", [0, 66, 199])
+def test_an_outlier_leaves_the_others_their_integers(isa: str, column: int, outlier: float, rng: Random) -> None:
+    """Its product is whole numbers too, and without it the row is what it was, as long as a thousandth of it is less."""
+    x, weight = rng.normal(size=(15, 200)).astype(np.float32), rng.normal(size=(70, 200)).astype(np.float32)
+    x[:, column] = 0
+    before = product(x, weight)
+    x[3, column] = x[14, column] = outlier
+    after = product(x, weight)
+    np.testing.assert_array_equal(after, exact(x, weight))
+    np.testing.assert_array_equal(np.delete(after, [3, 14], axis=0), np.delete(before, [3, 14], axis=0))
+    if abs(outlier) < 1e3:
+        q, scale = reference_int8.quantize(weight)
+        step = 8 / 255  # of a row of two hundred normal numbers
+        alone = after[[3, 14]] - outlier * (q * scale[:, None])[:, column]
+        # The outlier is off by half a step as well.
+        np.testing.assert_allclose(alone, before[[3, 14]], atol=step / 2 * np.abs(weight).max() + 300 * 70 * 2**-23)
+
+
+def test_rows_of_one_outlier_or_of_two_alike(isa: str, rng: Random) -> None:
+    weight = rng.normal(size=(40, 96)).astype(np.float32)
+    x = np.zeros((6, 96), np.float32)
+    x[0, 5], x[1, 95], x[2, [7, 8]], x[3, [7, 8]], x[4, [0, 95]] = 3, -3, 3, (3, -3), -3
+    got = product(x, weight)
+    np.testing.assert_array_equal(got, exact(x, weight))
+    # A weight is off by half of 1/127 of its row's largest, an activation by half of 1/255 of its own.
+    bound = (0.5 / 127 + 0.5 / 255) * np.abs(x).sum(1)[:, None] * np.abs(weight).max(1)
+    assert (np.abs(got - x @ weight.T) <= bound * 1.01).all()
+
+
+def test_gated_products_add_the_outliers_of_both_halves(
+    isa: str, random_layer: Callable[..., Any], rng: Random
+) -> None:
+    options = {**OPTIONS, "pre_norm": False}
+    weights = random_layer(96, 3, 3, 32, 160, gated=True)
+    weights["attention.norm.bias"][11] += 200  # what the gate and up read
+    for name in ("mlp.gate", "mlp.up"):
+        weights[f"{name}.weight"][:, 11] /= 200
+    hidden = rng.normal(size=(50, 96)).astype(np.float32)
+    want = reference.encoder_layer(hidden, [0, 50], weights, **options)
+    got = native.EncoderLayer(weights, precision="int8", **options)(hidden, [0, 50])
+    cosine = (reference.normalize(got) * reference.normalize(want)).sum(-1)
+    assert cosine.min() > 0.999
 
 
 def test_a_column_of_zeros_gives_its_bias(isa: str, rng: Random) -> None:
@@ -138,7 +201,7 @@ def test_instruction_sets_agree(isa: str, random_layer: Callable[..., Any], rng:
 @pytest.mark.parametrize(("out", "size"), [(1, 1), (33, 31), (96, 320)])
 def test_a_panel_ends_with_its_scales_and_corrections(out: int, size: int, rng: Random) -> None:
     weight = rng.normal(size=(out, size)).astype(np.float32)
-    q, scale = reference.quantize(weight)
+    q, scale = reference_int8.quantize(weight)
     packed, lines = layout.pack_int8(weight), -(-size // 64)
     assert packed.shape == (layout.padded(out) // 32, lines * 2048 + 256)
     for column in range(out):

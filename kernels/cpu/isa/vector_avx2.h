@@ -59,15 +59,25 @@ static inline void load_pairs(const uint32_t* in, Vector& low, Vector& high) {
   high = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 
-// The 32-bit integers whose bits are at `p` less others, as floats.
-static inline Vector load_difference(const float* p, const int32_t* less) {
+// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
+static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
+  const __m256i columns = _mm256_srai_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(corrections)), 7);
   const __m256i sums = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(less))));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_mullo_epi32(columns, _mm256_set1_epi32(zero))));
 }
 
-// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
-static inline void store_shifted_bytes(uint8_t* p, Vector x) {
-  const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(128));
+// To the 32-bit integers whose bits are at `p`: `factor` times the signed byte number `byte` of each group of four.
+static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t factor) {
+  const __m128i up = _mm_cvtsi32_si128(static_cast<int32_t>(24 - 8 * byte));
+  const __m256i raised = _mm256_sll_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups)), up);
+  const __m256i more = _mm256_mullo_epi32(_mm256_srai_epi32(raised, 24), _mm256_set1_epi32(factor));
+  auto* sums = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(sums, _mm256_add_epi32(_mm256_loadu_si256(sums), more));
+}
+
+// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
+static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
+  const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zero));
   const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(shifted), _mm256_extracti128_si256(shifted, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
 }

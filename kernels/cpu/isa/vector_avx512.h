@@ -35,14 +35,22 @@ static inline Vector load_bf16(const uint16_t* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-// The 32-bit integers whose bits are at `p` less others, as floats.
-static inline Vector load_difference(const float* p, const int32_t* less) {
-  return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_loadu_si512(less)));
+// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
+static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
+  const __m512i columns = _mm512_srai_epi32(_mm512_loadu_si512(corrections), 7);
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_mullo_epi32(columns, _mm512_set1_epi32(zero))));
 }
 
-// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
-static inline void store_shifted_bytes(uint8_t* p, Vector x) {
-  const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(128));
+// To the 32-bit integers whose bits are at `p`: `factor` times the signed byte number `byte` of each group of four.
+static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t factor) {
+  const __m128i up = _mm_cvtsi32_si128(static_cast<int32_t>(24 - 8 * byte));
+  const __m512i bytes = _mm512_srai_epi32(_mm512_sll_epi32(_mm512_loadu_si512(groups), up), 24);
+  _mm512_storeu_si512(p, _mm512_add_epi32(_mm512_loadu_si512(p), _mm512_mullo_epi32(bytes, _mm512_set1_epi32(factor))));
+}
+
+// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
+static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
+  const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zero));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
 }
 

@@ -48,15 +48,24 @@ static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector oth
   return vbslq_f32(lanes_between(begin, end), x, other);
 }
 
-// The 32-bit integers whose bits are at `p` less others, as floats.
-static inline Vector load_difference(const float* p, const int32_t* less) {
-  return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_f32(vld1q_f32(p)), vld1q_s32(less)));
+// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
+static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
+  const int32x4_t columns = vshrq_n_s32(vld1q_s32(corrections), 7);
+  return vcvtq_f32_s32(vmlsq_n_s32(vreinterpretq_s32_f32(vld1q_f32(p)), columns, zero));
 }
 
-// Bytes of round(x) + 128, ties to even, for x in [-127, 127].
-static inline void store_shifted_bytes(uint8_t* p, Vector x) {
+// To the 32-bit integers whose bits are at `p`: `factor` times the signed byte number `byte` of each group of four.
+static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t factor) {
+  const int32x4_t up = vdupq_n_s32(static_cast<int32_t>(24 - 8 * byte));
+  const int32x4_t raised = vshlq_s32(vreinterpretq_s32_s8(vld1q_s8(reinterpret_cast<const int8_t*>(groups))), up);
+  const int32x4_t sums = vmlaq_n_s32(vreinterpretq_s32_f32(vld1q_f32(p)), vshrq_n_s32(raised, 24), factor);
+  vst1q_f32(p, vreinterpretq_f32_s32(sums));
+}
+
+// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
+static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
   int32_t shifted[4];
-  vst1q_s32(shifted, vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(128)));
+  vst1q_s32(shifted, vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(zero)));
   for (size_t i = 0; i < 4; i++) p[i] = static_cast<uint8_t>(shifted[i]);
 }
 

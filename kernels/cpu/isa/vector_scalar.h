@@ -57,14 +57,20 @@ static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector oth
   return each_lane([&](size_t i) { return i >= begin && i < end ? x.lane[i] : other.lane[i]; });
 }
 
-// The 32-bit integers whose bits are at `p` less others, as floats.
-static inline Vector load_difference(const float* p, const int32_t* less) {
-  return each_lane([=](size_t i) { return static_cast<float>(static_cast<int32_t>(bits_of(p[i])) - less[i]); });
+// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
+static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
+  return each_lane([=](size_t i) { return static_cast<float>(static_cast<int32_t>(bits_of(p[i])) - corrections[i] / 128 * zero); });
 }
 
-// Bytes of round(x) + 128, ties to even, for x in [-127, 127]: the lowest bits of x + 1.5 * 2^23.
-static inline void store_shifted_bytes(uint8_t* p, Vector x) {
-  for (size_t i = 0; i < kWidth; i++) p[i] = static_cast<uint8_t>(bits_of(x.lane[i] + 12582912.0f) + 128);
+// To the 32-bit integers whose bits are at `p`: `factor` times the signed byte number `byte` of each group of four.
+static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t factor) {
+  const auto* bytes = reinterpret_cast<const int8_t*>(groups) + byte;
+  for (size_t i = 0; i < kWidth; i++) p[i] = float_of(bits_of(p[i]) + static_cast<uint32_t>(bytes[kGroupBytes * i] * factor));
+}
+
+// Bytes of round(x) + zero, ties to even, which lie in [0, 255]: the lowest bits of x + 1.5 * 2^23.
+static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
+  for (size_t i = 0; i < kWidth; i++) p[i] = static_cast<uint8_t>(bits_of(x.lane[i] + 12582912.0f) + static_cast<uint32_t>(zero));
 }
 
 static inline float from_bf16(uint16_t x) { return float_of(static_cast<uint32_t>(x) << 16); }

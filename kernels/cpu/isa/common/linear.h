@@ -5,16 +5,16 @@
 // The sums of one tile, and what makes values of them.
 struct TileSums {
   const float* sums;
-  const float* bias;        // of its 32 columns, or null
-  const char* scales;       // of its 32 columns, at the end of an 8-bit panel
-  const float* row_scales;  // of 8-bit rows
+  const float* bias;      // of its 32 columns, or null
+  const char* scales;     // of its 32 columns, at the end of an 8-bit panel
+  const RowCodes* codes;  // of 8-bit rows
 };
 
 // kWidth columns of a tile, row by row.
 template <Precision precision>
 struct TileColumns {
   __attribute__((always_inline)) TileColumns(const TileSums& tile, size_t column)  // inline: no symbol may be left
-      : sums(tile.sums + column), bias(tile.bias ? load(tile.bias + column) : broadcast(0.0f)), row_scales(tile.row_scales) {
+      : sums(tile.sums + column), bias(tile.bias ? load(tile.bias + column) : broadcast(0.0f)), codes(tile.codes) {
     if constexpr (precision == Precision::int8) {
       scale = load(reinterpret_cast<const float*>(tile.scales) + column);
       correction = reinterpret_cast<const int32_t*>(tile.scales) + kPanelColumns + column;
@@ -24,13 +24,13 @@ struct TileColumns {
   __attribute__((always_inline)) Vector row(size_t r) const {
     const float* at = sums + r * kPanelColumns;
     if constexpr (precision != Precision::int8) return add(load(at), bias);
-    else return multiply_add(load_difference(at, correction), multiply(scale, broadcast(row_scales[r])), bias);
+    else return multiply_add(load_corrected(at, correction, codes[r].zero), multiply(scale, broadcast(codes[r].scale)), bias);
   }
 
   const float* sums;
   Vector bias, scale;
   const int32_t* correction;
-  const float* row_scales;
+  const RowCodes* codes;
 };
 
 template <Activation activation, Precision precision, Precision result, typename Finish>
@@ -44,12 +44,28 @@ static inline void finish_tile(const TileSums& tile, size_t rows, Finish finish)
 static inline TileSums tile_sums(const LinearCall& call, const float* sums, size_t panel, size_t first) {
   const Linear& w = call.weights;
   return {sums, w.bias ? w.bias + panel * kPanelColumns : nullptr,
-          w.panels + panel * panel_bytes(w.lines, w.precision) + panel_bytes(w.lines), call.a.scales + first};
+          w.panels + panel * panel_bytes(w.lines, w.precision) + panel_bytes(w.lines), call.a.codes + first};
+}
+
+// What the rows' bytes could not hold of their outliers, times the weights of those columns: whole numbers too.
+static inline void add_outliers(const LinearCall& call, float* sums, size_t panel, size_t first, size_t rows) {
+  const char* b = call.weights.panels + panel * panel_bytes(call.weights.lines, Precision::int8);
+  for (size_t row = 0; row < rows; row++) {
+    const RowCodes& codes = call.a.codes[first + row];
+    if (codes.excess == 0) continue;
+    const char* groups = b + codes.outlier / kGroupBytes * kPanelColumns * kGroupBytes;
+    for (size_t column = 0; column < kPanelColumns; column += kWidth)
+      add_bytes(sums + row * kPanelColumns + column, groups + column * kGroupBytes, codes.outlier % kGroupBytes, codes.excess);
+  }
 }
 
 template <Activation activation, Precision precision>
-static inline void epilogue(const LinearCall& call, const float* sums, size_t panel, size_t first, size_t rows) {
+static inline void epilogue(const LinearCall& call, float* sums, size_t panel, size_t first, size_t rows) {
   constexpr Precision packed = precision == Precision::int8 ? Precision::bf16 : precision;
+  if constexpr (precision == Precision::int8) {
+    add_outliers(call, sums, panel, first, rows);
+    if (call.epilogue == Epilogue::gate) add_outliers(call, sums + kTileRows * kPanelColumns, panel + 1, first, rows);
+  }
   const TileSums tile = tile_sums(call, sums, panel, first);
   if (call.epilogue == Epilogue::store) {
     float* out = call.out + first * call.out_stride + (panel - call.panel_begin) * kPanelColumns;
@@ -88,7 +104,7 @@ static inline Fetch share_of(Fetch panel, size_t tile, size_t tiles) {
 struct Waiting { size_t panel, first, rows, done; };
 
 template <Activation activation, Precision precision>
-static inline void finish_rows(const LinearCall& call, const float* sums, Waiting& tile, size_t most) {
+static inline void finish_rows(const LinearCall& call, float* sums, Waiting& tile, size_t most) {
   const size_t rows = tile.rows - tile.done < most ? tile.rows - tile.done : most;
   if (rows == 0) return;
   epilogue<activation, precision>(call, sums + tile.done * kPanelColumns, tile.panel, tile.first + tile.done, rows);

@@ -31,24 +31,20 @@ static inline Vector normalized(const NormCall& call, const float* row, Moments 
   return call.bias ? add(x, load(call.bias + column)) : x;
 }
 
-// The scale of 8-bit integers needs the whole row first: it is computed twice and stored nowhere.
-static inline float begin_quantized(const NormCall& call, const float* row, Moments m, size_t r) {
-  Vector top = broadcast(0.0f);
-  for (size_t column = 0; column < padded(call.size); column += kWidth)
-    top = maximum(top, magnitude(smoothed(call.smoothing, normalized(call, row, m, column), column)));
-  return begin_row(call.packed, r, largest(top));
-}
-
 template <Precision precision>
 static void normalize_rows(const NormCall& call) {
   for (size_t r = 0; r < call.rows; r++) {
     const float* row = call.in + r * call.in_stride;
     const Moments m = moments(call, row);
-    float inverse = 0.0f;
-    if constexpr (precision == Precision::int8) inverse = begin_quantized(call, row, m, r);
+    Rounding how{};
+    // The range of 8-bit integers needs the whole row first: it is computed twice and stored nowhere.
+    if constexpr (precision == Precision::int8)
+      how = begin_row(call.packed, r, padded(call.size), [&](size_t column) {
+        return smoothed(call.smoothing, normalized(call, row, m, column), column);
+      });
     for (size_t column = 0; column < padded(call.size); column += kWidth) {
       const Vector x = normalized(call, row, m, column);
-      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, multiply(smoothed(call.smoothing, x, column), broadcast(inverse)));
+      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, how, smoothed(call.smoothing, x, column));
       else if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
       if (call.out == nullptr || column >= call.size) continue;
       float* out = call.out + r * call.out_stride + column;
