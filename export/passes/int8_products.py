@@ -16,7 +16,7 @@ import onnx
 
 from strizh.export.passes.rewriter import Rewriter
 from strizh.export.quantize.site import ZERO, OwnRange, Site, Static
-from strizh.kernels.reference import LEAST_RANGE, OUTLIER_SHARE
+from strizh.kernels.reference_int8 import LEAST_RANGE, OUTLIER_SHARE
 
 _LEAST_SCALE = 1e-30  # a row of zeros gives zeros
 
@@ -93,7 +93,7 @@ def _rounded(rewriter: Rewriter, x: str, at: str, scale: float) -> str:
 
 
 def _own_range(rewriter: Rewriter, x: str, at: str) -> str:
-    """`kernels.reference.quantize_rows`, made float again. Here zeros need not be whole, and two alike are both apart."""
+    """`kernels.reference_int8.quantize_rows`, made float again. Here zeros need not be whole, and two alike are both apart."""
 
     def number(name: str, value: float) -> str:
         return rewriter.store(f"quantize/{name}", np.float32(value))

@@ -24,7 +24,7 @@ class PerRow:
 @dataclass(frozen=True, slots=True)
 class OwnRange:
     """A scale and a zero for each token, from its own least to its greatest value, an outlier apart: what
-    `kernels.reference.quantize_rows` does. Its vector cannot depend on its neighbours either."""
+    `kernels.reference_int8.quantize_rows` does. Its vector cannot depend on its neighbours either."""
 
 
 Activations = Static | PerRow | OwnRange

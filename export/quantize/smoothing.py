@@ -14,7 +14,7 @@ from strizh.export.quantize.rounding import columns
 from strizh.export.quantize.site import ZERO, Activations, OwnRange, PerRow, Static
 from strizh.export.recipes import Int8
 from strizh.export.weights import Array
-from strizh.kernels.reference import quantize_rows
+from strizh.kernels.reference_int8 import quantize_rows
 
 _TINY = 1e-30
 _LEAST = 1e-5  # of the largest: a channel or row that is always zero has no say in its smoothing

@@ -9,7 +9,7 @@ from strizh.export.passes.int8_products import quantize_products
 from strizh.export.quantize.rounding import columns
 from strizh.export.quantize.site import OwnRange, PerRow, Site
 from strizh.export.quantize.smoothing import rounded
-from strizh.kernels.reference import quantize_rows
+from strizh.kernels.reference_int8 import quantize_rows
 
 SIZE = 64
 
