@@ -46,15 +46,17 @@ def choose(
     wanted: str = "auto",
     providers: Sequence[str] | None = None,
     engines: Sequence[Engine] = (),
+    max_length: int = 0,
 ) -> Choice:
     """The variant to run: the one that is `wanted`, or with "auto" the first of `ORDER` that runs well here.
 
-    `providers` are the caller's execution providers, None for the variant's own; `engines` are the bundle's.
+    `providers` are the caller's execution providers, None for the variant's own; `engines` are the bundle's, and so is
+    `max_length`, the tokens of the longest text that "auto" must be able to run.
     `UsageError` for a variant that the bundle lacks, `DeviceError` for one that this machine cannot run; nothing takes its
     place silently.
     """
     if wanted == "auto":
-        name, reason, passed_over = _best(variants, host, engines)
+        name, reason, passed_over = _best(variants, host, engines, max_length)
     elif wanted in variants:
         name, reason = wanted, "it was asked for, by variant= or by a tuning"
         passed_over = dict.fromkeys((other for other in variants if other != name), "was not asked for")
@@ -87,8 +89,25 @@ def why_not(variant: Variant, host: Host, engines: Sequence[Engine]) -> str:
 
 def _fitting(variant: Variant, host: Host, engines: Sequence[Engine]) -> tuple[Engine, ...]:
     """The engines of all graphs of a variant that run here."""
-    graphs = (variant.file, *([variant.classifier] if variant.classifier else []))
-    return tuple(engine for graph in graphs for engine in fitting(engines, graph, host.gpu, host.tensorrt)[0])
+    return tuple(engine for graph in _graphs(variant) for engine in fitting(engines, graph, host.gpu, host.tensorrt)[0])
+
+
+def _graphs(variant: Variant) -> tuple[str, ...]:
+    return (variant.file, *([variant.classifier] if variant.classifier else []))
+
+
+def _too_short(variant: Variant, host: Host, engines: Sequence[Engine], max_length: int) -> str:
+    """Why "auto" does not take a variant that runs here: another one runs the texts that its engines do not take."""
+    for graph in _graphs(variant) if variant.target == "tensorrt" else ():
+        found, why = fitting(engines, graph, host.gpu, host.tensorrt)
+        if why:
+            return why
+        if (reach := max(engine.profile.tokens for engine in found)) < max_length:
+            return (
+                f"has engines for up to {reach} of {max_length} tokens: build one with `strizh build-engine --profiles "
+                f"1x{max_length}`, or ask for it by name"
+            )
+    return ""
 
 
 def against(target: str, precision: str, host: Host) -> str:
@@ -113,9 +132,13 @@ def obstacle(target: str, host: Host) -> str:
     return ""
 
 
-def _best(variants: Mapping[str, Variant], host: Host, engines: Sequence[Engine]) -> tuple[str, str, dict[str, str]]:
+def _best(
+    variants: Mapping[str, Variant], host: Host, engines: Sequence[Engine], max_length: int
+) -> tuple[str, str, dict[str, str]]:
     reasons = {
-        name: against(variant.target, variant.precision, host) or why_not(variant, host, engines)
+        name: against(variant.target, variant.precision, host)
+        or why_not(variant, host, engines)
+        or _too_short(variant, host, engines, max_length)
         for name, variant in variants.items()
     }
     kinds = {(variant.target, variant.precision): name for name, variant in variants.items() if not reasons[name]}

@@ -43,7 +43,12 @@ class LoadedBundle:
             warnings.warn(problem, RuntimeWarning, stacklevel=callers_level())
         self._bundle = Bundle(bundle)
         self._choice = choose.choose(
-            self.manifest.variants, machine, wanted=variant, providers=providers, engines=self.manifest.engines
+            self.manifest.variants,
+            machine,
+            wanted=variant,
+            providers=providers,
+            engines=self.manifest.engines,
+            max_length=self.manifest.max_length,
         )
         self._threads = threads or machine.cores
         self._instruction_set = machine.instruction_set

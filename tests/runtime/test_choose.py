@@ -96,6 +96,25 @@ def test_tensorrt_is_taken_where_an_engine_for_the_machine_is() -> None:
     assert "an engine was built by TensorRT 10.13.3, here is 10.16.0" in choice.passed_over["tensorrt-fp16"]
 
 
+def test_tensorrt_that_does_not_take_every_text_is_for_who_asks() -> None:
+    longer = replace(ENGINE, file="longer.onnx", profile=Profile(1, 512, 1, 512))
+    for engines, taken in (([ENGINE], False), ([ENGINE, longer], True)):
+        choice = choose(variants(*NAMES), WITH_TENSORRT, engines=engines, max_length=512)
+        assert choice.variant == ("tensorrt-fp16" if taken else "cuda-fp16")
+        assert ("has engines for up to 64 of 512 tokens" in choice.passed_over.get("tensorrt-fp16", "")) != taken
+    named = choose(variants(*NAMES), WITH_TENSORRT, wanted="tensorrt-fp16", engines=[ENGINE], max_length=512)
+    assert (named.variant, named.engines) == ("tensorrt-fp16", (ENGINE,))
+
+
+def test_tensorrt_without_engines_of_its_classifier_is_for_who_asks() -> None:
+    both = variants(*NAMES)
+    both["tensorrt-fp16"] = replace(both["tensorrt-fp16"], classifier="classifier.onnx")
+    choice = choose(both, WITH_TENSORRT, engines=[ENGINE], max_length=64)
+    assert choice.variant == "cuda-fp16" and "has no engine: build one" in choice.passed_over["tensorrt-fp16"]
+    engines = [ENGINE, replace(ENGINE, graph="classifier.onnx", file="other.onnx")]
+    assert choose(both, WITH_TENSORRT, engines=engines, max_length=64).variant == "tensorrt-fp16"
+
+
 @pytest.mark.parametrize(
     ("host", "line"),
     [

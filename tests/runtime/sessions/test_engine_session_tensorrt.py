@@ -131,7 +131,11 @@ def test_tensorrt_engines_give_the_tokens_of_every_part(folder: Path, opened: Op
 
 
 def test_tensorrt_text_beyond_every_engine_is_one_line(folder: Path, opened: Opened) -> None:
-    with strizh.load(with_engines(folder, CLASSIC, Profile(4, 16, 4, 16))) as encoder:
+    with_engines(folder, CLASSIC, Profile(4, 16, 4, 16))
+    with strizh.load(folder) as encoder:
+        assert encoder.variant == "portable-fp32" and "has engines for up to 16 of" in encoder.explain()
+        assert len(encoder.encode(TEXTS)) == len(TEXTS)
+    with strizh.load(folder, "tensorrt-fp16") as encoder:
         line = (
             r"a text has \d\d tokens, its engines take up to 16. Build one with `strizh build-engine --profiles 1x\d\d`"
         )
