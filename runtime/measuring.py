@@ -9,6 +9,7 @@ import numpy as np
 
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.encoder import Encoder
+from strizh.runtime.errors import DeviceError
 from strizh.runtime.vectors import Float32
 
 _ROUNDS = 5
@@ -47,6 +48,19 @@ def _texts(encoder: Encoder, lengths: Sequence[int], draw: np.random.Generator) 
     first, last = words.input_ids[0], words.input_ids[-1]
     limit = encoder.max_length
     return PackedBatch.pack([first, *draw.choice(pieces, min(length, limit) - 2), last] for length in lengths)
+
+
+def takers(encoders: Mapping[str, Encoder], case: Case) -> tuple[dict[str, Encoder], list[str]]:
+    """The encoders that run a case, and a line for each that does not: engines take texts of their shapes only."""
+    found, refused = {}, []
+    for name, encoder in encoders.items():
+        try:
+            encoder.encode_tokens(case.batch)
+        except DeviceError as error:
+            refused.append(f"{name} on {case.name}: {error}")
+        else:
+            found[name] = encoder
+    return found, refused
 
 
 def time_interleaved(encoders: Mapping[str, Encoder], case: Case, seconds: float) -> dict[str, Speed]:

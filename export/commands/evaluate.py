@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         _variants(bundle, arguments.variants),
         prompts_for(bundle.manifest, arguments.query_prompt, arguments.passage_prompt),
         arguments.baseline,
-        step=lambda what: print(f"{what} ...", file=sys.stderr, flush=True),
+        step=lambda what: print(what, file=sys.stderr, flush=True),
+        skip=not arguments.variants,
     )
     plain = {name: dataclasses.asdict(result) for name, result in results.items()}
     if arguments.store:

@@ -9,7 +9,7 @@ from typing import Any
 
 from strizh.export.recipes import promise_of
 from strizh.runtime.bundle import MANIFEST, Bundle
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import DeviceError, UsageError
 
 HELP = "check a bundle's hashes and its vectors at every length, and store the report in it"
 
@@ -84,7 +84,13 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
         if not arguments.variants and (why := choose.why_not(manifest.variants[name], machine, manifest.engines)):
             print(f"{name}: not checked, it {why}", file=sys.stderr)
             continue
-        cells = grid(folder, name, texts, expected)
+        try:
+            cells = grid(folder, name, texts, expected)
+        except DeviceError as error:
+            if arguments.variants:
+                raise
+            print(f"{name}: not checked: {error}", file=sys.stderr)
+            continue
         prompts = check_prompts(folder, name, manifest)
         neighbours = None if near is None else rank_agreement(folder, name, sentences, near)
         report[name] = summary(cells, against, neighbours) | {"prompts": prompts}

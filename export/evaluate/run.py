@@ -15,7 +15,7 @@ from strizh.export.evaluate.task import Array, Measure, Role, Task, Text, interv
 from strizh.export.recipes import RECIPES
 from strizh.kernels.reference import normalize
 from strizh.runtime.bundle import Manifest
-from strizh.runtime.errors import TruncationWarning
+from strizh.runtime.errors import DeviceError, TruncationWarning
 
 # Names under which the published models keep the prompt of each part; without one, the bundle's default prompt.
 _PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = {
@@ -67,13 +67,17 @@ def evaluate(
     prompts: Prompts,
     checkpoint: str | None = None,
     step: Callable[[str], None] = lambda what: None,
+    skip: bool = False,
 ) -> dict[str, Result]:
-    """Every variant on every task. The baseline is `checkpoint` in PyTorch, else the bundle's float32 variant."""
+    """Every variant on every task. The baseline is `checkpoint` in PyTorch, else the bundle's float32 variant.
+
+    `skip`: leave out a variant that refuses a text, as engines do beyond their shapes, and say so to `step`.
+    """
     float32 = [name for name in RECIPES if name in manifest.variants and manifest.variants[name].precision == "fp32"]
     against = PYTORCH if checkpoint else next(iter(float32), None)
     baseline = None
     if against is not None:
-        step(against)
+        step(f"{against} ...")
         make = (
             _of_checkpoint(bundle, manifest, checkpoint, prompts)
             if checkpoint
@@ -87,9 +91,15 @@ def evaluate(
             assert baseline is not None
             vectors = baseline
         else:
-            step(name)
-            with _of_variant(bundle, name, prompts) as embed:
-                vectors = [embed(task.texts) for task in tasks]
+            step(f"{name} ...")
+            try:
+                with _of_variant(bundle, name, prompts) as embed:
+                    vectors = [embed(task.texts) for task in tasks]
+            except DeviceError as error:
+                if not skip:
+                    raise
+                step(f"{name}: not measured: {error}")
+                continue
         results[name] = _result(tasks, vectors, baseline, against)
     return results
 

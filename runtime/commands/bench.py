@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from strizh.runtime.errors import UsageError
-    from strizh.runtime.measuring import cases
+    from strizh.runtime.errors import DeviceError, UsageError
+    from strizh.runtime.measuring import cases, takers
     from strizh.runtime.tuning import tuning_for
 
     if not args.seconds > 0:
@@ -41,15 +41,20 @@ def run(args: argparse.Namespace) -> int:
         _check_place(args.save_tuning)
     with ExitStack() as stack:
         encoders, absent = _open(args, stack)
-        for line in absent:
-            print(f"strizh: not measured: {line}", file=sys.stderr)
         first = next(iter(encoders.values()))
         found = cases(first)
+        able, refused = zip(*(takers(encoders, case) for case in found), strict=True)
+        absent += [line for lines in refused for line in lines]
+        for line in absent:
+            print(f"strizh: not measured: {line}", file=sys.stderr)
+        if not able[-1]:
+            raise DeviceError(f"no variant of this bundle runs texts of mixed lengths here: {'; '.join(absent)}")
         print(f"strizh: measuring {', '.join(encoders)}, then threads and batches", file=sys.stderr)
-        rows = _rows(encoders, found, args.seconds)
-    fit = [row for row in rows if row["cosine_min"] >= args.least_cosine]
+        rows = _rows(encoders, able, found, args.seconds)
+    whole = [row for row in rows if row["tokens_per_second"] is not None]
+    fit = [row for row in whole if row["cosine_min"] >= args.least_cosine]
     if not fit:
-        closest = max(rows, key=lambda row: float(row["cosine_min"]))
+        closest = max(whole, key=lambda row: float(row["cosine_min"]))
         raise UsageError(
             f"no variant keeps a cosine of {args.least_cosine}: the closest, {closest['variant']}, has "
             f"{closest['cosine_min']:.6f}. Lower --least-cosine or export cpu-fp32"
@@ -95,25 +100,33 @@ def _open(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, "Encode
     return encoders, absent
 
 
-def _rows(encoders: dict[str, "Encoder"], found: Sequence["Case"], seconds: float) -> list[dict[str, Any]]:
+def _rows(
+    encoders: dict[str, "Encoder"], able: Sequence[dict[str, "Encoder"]], found: Sequence["Case"], seconds: float
+) -> list[dict[str, Any]]:
+    """A row for each variant; None for a case that is not one of those that it is `able` to run."""
     from strizh.runtime.measuring import cosine_min, time_interleaved
 
-    one, longer, mixed = (time_interleaved(encoders, case, seconds) for case in found)
-    vectors = {name: encoder.encode_tokens(found[-1].batch) for name, encoder in encoders.items()}
-    exact = next((name for name in encoders if name.endswith("fp32")), None)
+    one, longer, mixed = (time_interleaved(some, case, seconds) for some, case in zip(able, found, strict=True))
+    vectors = {name: encoder.encode_tokens(found[-1].batch) for name, encoder in able[-1].items()}
+    exact = next((name for name in vectors if name.endswith("fp32")), None)
     tokens = len(found[-1].batch.input_ids)
-    return [
-        {
+    rows = []
+    for name, encoder in encoders.items():
+        row: dict[str, Any] = {
             "variant": name,
-            "milliseconds_16": 1000 * one[name].seconds,
-            "milliseconds_128": 1000 * longer[name].seconds,
-            "tokens_per_second": tokens / mixed[name].seconds,
-            "tokens_per_second_range": [tokens / mixed[name].high, tokens / mixed[name].low],
-            "cosine_min": cosine_min(vectors[name], vectors[exact]) if exact else _recorded(encoders[name]),
+            "milliseconds_16": 1000 * one[name].seconds if name in one else None,
+            "milliseconds_128": 1000 * longer[name].seconds if name in longer else None,
+            "tokens_per_second": None,
+            "tokens_per_second_range": None,
+            "cosine_min": None,
             "cosine": f"to {exact}" if exact else "as recorded at export",
         }
-        for name in encoders
-    ]
+        if speed := mixed.get(name):
+            row["tokens_per_second"] = tokens / speed.seconds
+            row["tokens_per_second_range"] = [tokens / speed.high, tokens / speed.low]
+            row["cosine_min"] = cosine_min(vectors[name], vectors[exact]) if exact else _recorded(encoder)
+        rows.append(row)
+    return rows
 
 
 def _recorded(encoder: "Encoder") -> float:
@@ -149,9 +162,15 @@ def _page(report: dict[str, Any], found: Sequence["Case"], args: argparse.Namesp
     one, longer, mixed = (case.batch.lengths for case in found)
     lines = [["", f"{one[0]} tokens, ms", f"{longer[0]} tokens, ms", "mixed, tokens/s", "range", "cosine min"]]
     for row in report["variants"]:
-        low, high = row["tokens_per_second_range"]
-        figures = [f"{row['milliseconds_16']:.2f}", f"{row['milliseconds_128']:.2f}", f"{row['tokens_per_second']:,.0f}"]
-        lines.append([row["variant"], *figures, f"{low:,.0f}..{high:,.0f}", f"{row['cosine_min']:.6f}"])
+        low, high = row["tokens_per_second_range"] or (None, None)
+        lines.append([
+            row["variant"],
+            _shown(row["milliseconds_16"], ".2f"),
+            _shown(row["milliseconds_128"], ".2f"),
+            _shown(row["tokens_per_second"], ",.0f"),
+            "-" if low is None else f"{low:,.0f}..{high:,.0f}",
+            _shown(row["cosine_min"], ".6f"),
+        ])  # fmt: skip
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     best = report["recommended"]
@@ -168,6 +187,10 @@ def _page(report: dict[str, Any], found: Sequence["Case"], args: argparse.Namesp
         f"{'fewest threads and ' if args.threads is None else ''}smallest batches within 3 % of its best",
         *_doubts(next(row for row in report["variants"] if row["variant"] == best["variant"])),
     ]
+
+
+def _shown(figure: float | None, style: str) -> str:
+    return "-" if figure is None else format(figure, style)
 
 
 def _doubts(row: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,8 +15,10 @@ from strizh.export import export_model
 from strizh.export.commands import verify as command
 from strizh.export.parity import parity_texts
 from strizh.export.verify import lengths, sentences_of, texts_of
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import MANIFEST, TOKENIZER, File, read_manifest
-from strizh.runtime.errors import BundleError, UsageError
+from strizh.runtime.errors import BundleError, DeviceError, UsageError
+from strizh.runtime.sessions.session import Session
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -108,6 +111,25 @@ def test_packed_variants_are_checked_on_every_instruction_set(make_checkpoint: M
     found = read_manifest(tmp_path / "bundle").parity["cpu-bf16"]["grid"]["cosine_by_instruction_set"]
     assert tuple(found) == names
     assert min(found.values()) >= 0.9998
+
+
+def test_a_variant_that_refuses_a_length_is_not_checked_unless_it_is_named(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Session.run
+
+    def refuse(self: Session, batch: PackedBatch, *rest: Any, **options: Any) -> Any:
+        if self._variant == "ort-fp32" and batch.lengths.max() > 32:
+            raise DeviceError("its engines take up to 32")
+        return run(self, batch, *rest, **options)
+
+    monkeypatch.setattr(Session, "run", refuse)
+    assert verify(bundle) == 0
+    assert "ort-fp32: not checked: its engines take up to 32" in capsys.readouterr().err
+    parity = read_manifest(bundle).parity
+    assert "grid" in parity["portable-fp32"] and "grid" not in parity.get("ort-fp32", {})
+    with pytest.raises(DeviceError, match="its engines take up to 32"):
+        verify(bundle, "--variants", "ort-fp32")
 
 
 def test_a_variant_that_the_bundle_lacks_is_named_with_those_it_has(bundle: Path) -> None:

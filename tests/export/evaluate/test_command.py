@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from strizh.export.evaluate.run import prompts_for
 from strizh.export.exporter import export_model
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Manifest, read_manifest
 from strizh.runtime.cli import main
+from strizh.runtime.errors import DeviceError
+from strizh.runtime.sessions.session import Session
 
 WORDS = (
     "стриж летит",
@@ -52,6 +56,30 @@ def test_variants_beside_the_bundles_own_float32(bundle: Path, data: Path, capsy
     stored = read_manifest(bundle).parity["ort-fp32"]
     assert stored["evaluation"] == results["ort-fp32"]
     assert stored["cosine_min"] > 0.99999, "the export's own parity stays beside it"
+
+
+def test_a_variant_that_refuses_a_text_is_left_out_unless_it_is_named(
+    bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Session.run
+
+    def refuse(self: Session, batch: PackedBatch, *rest: Any, **options: Any) -> Any:
+        if self._variant == "ort-fp32" and batch.lengths.max() > 2:
+            raise DeviceError("its engines take up to 2")
+        return run(self, batch, *rest, **options)
+
+    monkeypatch.setattr(Session, "run", refuse)
+    command = ["evaluate", str(bundle), "--data", str(data), "--json"]
+    assert main(command) == 0
+    page, said = capsys.readouterr()
+    assert list(json.loads(page)) == ["portable-fp32"]
+    assert said.splitlines() == [
+        "portable-fp32 ...",
+        "ort-fp32 ...",
+        "ort-fp32: not measured: its engines take up to 2",
+    ]
+    assert main([*command, "--variants", "ort-fp32"]) == 2
+    assert "its engines take up to 2" in capsys.readouterr().err
 
 
 def test_beside_the_checkpoint_in_pytorch(

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import strizh
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.commands import bench
+from strizh.runtime.errors import DeviceError
 from strizh.runtime.measuring import cases, cosine_min
+from strizh.runtime.sessions.session import Session
 
 Command = Callable[..., tuple[int, str, str]]
 QUICK = ("--seconds", "0.001", "--variants", "portable-fp32,ort-fp32", "--threads", "2")
@@ -37,6 +41,34 @@ def test_every_variant_gets_its_speed_and_its_parity(strizh: Command, exported: 
         assert row["cosine_min"] >= 0.999999
         assert min(row["milliseconds_16"], row["milliseconds_128"], row["tokens_per_second"]) > 0
     assert report["recommended"]["variant"] in ("portable-fp32", "ort-fp32")
+
+
+@pytest.mark.parametrize("reach", [2, 16])
+def test_a_case_that_a_variant_refuses_is_not_measured_and_stops_nothing(
+    strizh: Command, exported: Path, monkeypatch: pytest.MonkeyPatch, reach: int
+) -> None:
+    run = Session.run
+
+    def refuse(self: Session, batch: PackedBatch, *rest: Any, **options: Any) -> Any:
+        if self._variant == "ort-fp32" and batch.lengths.max() > reach:
+            raise DeviceError(f"its engines take up to {reach}")
+        return run(self, batch, *rest, **options)
+
+    monkeypatch.setattr(Session, "run", refuse)
+    status, out, err = strizh("bench", exported, *QUICK, "--json")
+    assert status == 0
+    report = json.loads(out)
+    whole, partial = report["variants"]
+    assert None not in whole.values() and report["recommended"]["variant"] == whole["variant"] == "portable-fp32"
+    assert (partial["milliseconds_16"] is None) == (reach < 16)
+    assert partial["milliseconds_128"] is partial["tokens_per_second"] is partial["cosine_min"] is None
+    refused = ["1 x 16", "1 x 128", "24 mixed"][1 if reach == 16 else 0 :]
+    assert report["not_measured"] == [f"ort-fp32 on {case}: its engines take up to {reach}" for case in refused]
+    assert f"not measured: {report['not_measured'][-1]}" in err
+    (line,) = (line for line in strizh("bench", exported, *QUICK)[1].splitlines() if line.startswith("ort-fp32"))
+    assert line.split()[2:] == ["-"] * 4
+    status, _, err = strizh("bench", exported, "--variants", "ort-fp32", "--seconds", "0.001")
+    assert status == 2 and "no variant of this bundle runs texts of mixed lengths here: ort-fp32 on" in err
 
 
 def test_the_recommendation_can_be_loaded(strizh: Command, exported: Path, tmp_path: Path) -> None:
