@@ -2,6 +2,11 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strizh.runtime.bundle import Manifest
+    from strizh.runtime.engines import Engine
 
 HELP = "build TensorRT's engines of a bundle ahead of time, so that none is built when it is loaded or asked"
 
@@ -49,10 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
         replace=arguments.replace,
         step=lambda what: print(f"  {what}", flush=True),
     )
-    longest = max(engine.profile.tokens for engine in engines)
-    if longest < read_manifest(arguments.bundle).max_length:
+    manifest = read_manifest(arguments.bundle)
+    longest = min(_reach(manifest, engine) for engine in engines)
+    if longest < manifest.max_length:
         print(f"note: texts above {longest} tokens have no engine, and are refused where these run")
     return 0
+
+
+def _reach(manifest: "Manifest", engine: "Engine") -> int:
+    """Tokens that the engines of the same graph take, with all that run where this one does: they share its folder."""
+    place = Path(engine.file).parent
+    return max(
+        one.profile.tokens for one in manifest.engines if one.graph == engine.graph and Path(one.file).parent == place
+    )
 
 
 def _names(listed: str | None) -> list[str]:

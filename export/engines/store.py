@@ -13,7 +13,7 @@ from strizh.export.engines.wrapper import wrap
 from strizh.runtime.bundle import MANIFEST, Bundle, File, Variant
 from strizh.runtime.cuda import dotted
 from strizh.runtime.engines import Engine, Profile
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import BundleError, UsageError
 from strizh.runtime.tensorrt import RTX
 
 FOLDER = "tensorrt/engines"
@@ -74,7 +74,7 @@ def build_engines(
                 step(f"{engine.file}: {len(plan) / 1e6:.1f} MB in {time.perf_counter() - started:.1f} s")
         if timing:
             (Path(partial) / "timing.cache").write_bytes(timing)
-        _adopt(bundle, place, Path(partial), made, replace)
+        _adopt(_as_it_is_now(bundle, graphs), place, Path(partial), made, replace)
     return tuple(made)
 
 
@@ -96,6 +96,15 @@ def _variants(bundle: Bundle, names: Sequence[str]) -> list[Variant]:
     return [found[name] for name in names or found]
 
 
+def _as_it_is_now(bundle: Bundle, graphs: Sequence[tuple[str, Sequence[str]]]) -> Bundle:
+    """The bundle read again: builds take minutes to hours, in which others may have written its manifest."""
+    now = Bundle(bundle.folder)
+    for name in (one for graph, data in graphs for one in (graph, *data)):
+        if now.manifest.files.get(name) != bundle.manifest.files[name]:
+            raise BundleError(f"{name} was exported again while its engines were built. Build them again.")
+    return now
+
+
 def _adopt(bundle: Bundle, place: str, partial: Path, made: Sequence[Engine], replace: bool) -> None:
     """Move the new files to their place and have the manifest vouch for them; what it no longer names is removed."""
     manifest, folder = bundle.manifest, bundle.folder
@@ -115,5 +124,5 @@ def _adopt(bundle: Bundle, place: str, partial: Path, made: Sequence[Engine], re
     written.replace(folder / MANIFEST)
     for name in gone:
         (folder / name).unlink(missing_ok=True)
-    for empty in [one for one in (folder / FOLDER).iterdir() if not any(one.iterdir())]:
+    for empty in [one for one in (folder / FOLDER).iterdir() if one.is_dir() and not any(one.iterdir())]:
         shutil.rmtree(empty)

@@ -1,6 +1,7 @@
 """`strizh build-engine`: which builder, what it is told, and what the bundle says of its engines afterwards."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -106,6 +107,47 @@ def test_tensorrt_build_that_fails_leaves_the_bundle_as_it_was(bundle: Path, ahe
         build_engines(bundle, [], [ONE], ahead)
     graph.write_bytes(whole)
     assert (bundle / "strizh.json").read_bytes() == before
+
+
+def test_tensorrt_build_keeps_what_others_wrote_meanwhile(bundle: Path, ahead: Builder, here: Builder) -> None:
+    def meanwhile(what: str) -> None:
+        if not Bundle(bundle).manifest.engines:
+            build_engines(bundle, [], [MANY], here)
+
+    build_engines(bundle, [], [ONE], ahead, step=meanwhile)
+    assert {engine.provider for engine in Bundle(bundle).manifest.engines} == {CLASSIC, RTX}
+    graph = bundle / "tensorrt/model_fp16.onnx"
+
+    def exported_again(what: str) -> None:
+        model = onnx.load(graph)
+        model.doc_string = "other weights"
+        onnx.save(model, graph)
+        manifest = Bundle(bundle).manifest
+        files = manifest.files | {"tensorrt/model_fp16.onnx": File.of(graph)}
+        (bundle / "strizh.json").write_text(replace(manifest, files=files).to_json(), encoding="utf-8")
+
+    with pytest.raises(BundleError, match=r"model_fp16\.onnx was exported again while its engines were built"):
+        build_engines(bundle, [], [MANY], ahead, step=exported_again)
+    assert len(Bundle(bundle).manifest.engines) == 2
+
+
+def test_tensorrt_build_does_not_mind_a_file_among_its_folders(bundle: Path, ahead: Builder) -> None:
+    stray = bundle / "tensorrt/engines/.DS_Store"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    (made,) = build_engines(bundle, [], [ONE], ahead)
+    assert Bundle(bundle).manifest.engines == (made,)
+    stray.unlink()
+
+
+def test_tensorrt_note_on_reach_counts_the_engines_that_were_there(
+    bundle: Path, modules: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], fake: Fake
+) -> None:
+    modules["tensorrt_rtx"] = fake("1.7.1.116")
+    longest = Bundle(bundle).manifest.max_length
+    for gpus, profile, noted in (("8.9", f"1x{longest}", False), ("8.9", "4x8", False), ("12.0", "4x8", True)):
+        assert main(["build-engine", str(bundle), "--profiles", profile, "--gpus", gpus]) == 0
+        assert ("texts above 8 tokens have no engine" in capsys.readouterr().out) == noted
 
 
 @pytest.fixture
