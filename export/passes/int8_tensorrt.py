@@ -4,7 +4,8 @@
 
 with `s` the smoothing of each input channel, `r` one scale for all activations of the site, and `c` a scale for each output
 channel. Scales are half precision, as strongly typed products want them: where the weights' would lose digits there (products
-that end in a residual stream of another size), a power of two moves from them to the activations' way back.
+that end in a residual stream of another size), a power of two moves from them to the activations' way back, as far as that
+keeps its own digits. A column that is smaller still (nearly dead, so far below the others) gets the least scale and fewer codes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from strizh.export.quantize.site import Site, Static
 from strizh.export.weights import Array
 
 _HALF = np.float16
-_LEAST = float(np.finfo(_HALF).smallest_normal)
+_LEAST, _MOST = float(np.finfo(_HALF).smallest_normal), float(np.finfo(_HALF).max)
 
 
 def quantize_half_products(
@@ -38,15 +39,16 @@ def quantize_half_products(
             continue
         x, name = node.input[0], node.output[0]
         smoothing = smoothings.get(site.name)
-        codes, scale = columns(
-            rewriter.array(node.input[1]) * (np.float32(1) if smoothing is None else smoothing[:, None])
-        )
-        shift = _shift(scale)
+        matrix = rewriter.array(node.input[1]) * (np.float32(1) if smoothing is None else smoothing[:, None])
+        assert isinstance(site.activations, Static)
+        step = max(site.activations.scale * sizes.get(site.name, 1.0), _LEAST)
+        codes, scale = columns(matrix)
+        shift = _shift(scale, step)
+        if scale.min() * shift < _LEAST:
+            codes, scale = columns(matrix, least=_LEAST / shift)
         if smoothing is not None:
             inverse = rewriter.store(f"{site.name}.smoothing", (1 / smoothing).astype(_HALF))
             x = rewriter.add("Mul", [x, inverse], f"{name}/smoothed")
-        assert isinstance(site.activations, Static)
-        step = max(site.activations.scale * sizes.get(site.name, 1.0), _LEAST)
         x = rewriter.add("QuantizeLinear", [x, *_scalars(rewriter, step)], f"{name}/codes")
         x = rewriter.add("DequantizeLinear", [x, *_scalars(rewriter, float(_HALF(step)) / shift)], f"{name}/rounded")
         sides = [
@@ -59,9 +61,14 @@ def quantize_half_products(
     rewriter.finish()
 
 
-def _shift(scale: Array) -> float:
-    """The power of two that brings every scale among half precision's normal numbers."""
-    return float(2.0 ** max(0, np.ceil(np.log2(_LEAST / float(scale.min())))))
+def _shift(scale: Array, step: float) -> float:
+    """The power of two that brings every scale among half precision's normal numbers.
+
+    It is smaller where the largest scale, or the `step` of the activations that is divided by it, would leave them.
+    """
+    wanted = np.ceil(np.log2(_LEAST / float(scale.min())))
+    room = np.floor(np.log2(min(step / _LEAST, _MOST / float(scale.max()))))
+    return float(2.0 ** max(0, min(wanted, room)))
 
 
 def _scalars(rewriter: Rewriter, scale: float) -> list[str]:

@@ -17,9 +17,10 @@ def rows(matrix: Array, largest: int = 127) -> tuple[Codes, Array]:
     return _codes(matrix / scale[:, None], largest), scale
 
 
-def columns(matrix: Array, largest: int = 127) -> tuple[Codes, Array]:
-    """As `rows`, with a scale for each column."""
+def columns(matrix: Array, largest: int = 127, least: float = 0.0) -> tuple[Codes, Array]:
+    """As `rows`, with a scale for each column, of `least` at least."""
     scale = _scale(np.abs(matrix).max(0, initial=0), largest)
+    np.maximum(scale, least, out=scale)
     return _codes(matrix / scale, largest), scale
 
 
