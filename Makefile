@@ -7,7 +7,8 @@
 #   make fuzz    random layers on every instruction set against each other, with sanitizers, for SECONDS (60) from SEED
 #   make test-arm64  the same program for arm64 under qemu-user (Debian: g++-aarch64-linux-gnu and qemu-user)
 #   make cuda    the CUDA operators, with nvcc
-#   make tensorrt  every architecture's graph, and a bundle's engines, built by TensorRT for RTX, which needs no GPU (its licence is NVIDIA's)
+#   make tensorrt  every architecture's graph, and a bundle's engines, built by TensorRT for RTX, which needs no GPU
+#                  (its licence is NVIDIA's)
 #   make clean   remove all that these commands made
 
 PYTHON ?= python3
