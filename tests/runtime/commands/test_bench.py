@@ -55,6 +55,7 @@ def test_a_case_that_a_variant_refuses_is_not_measured_and_stops_nothing(
         return run(self, batch, *rest, **options)
 
     monkeypatch.setattr(Session, "run", refuse)
+    monkeypatch.setattr(bench, "_settings", lambda *call: (2, 8192))  # threads and batches have their own tests
     status, out, err = strizh("bench", exported, *QUICK, "--json")
     assert status == 0
     report = json.loads(out)
