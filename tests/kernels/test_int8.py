@@ -54,6 +54,17 @@ def test_integers_are_exact(isa: str, rows: int, k: int, columns: int, rng: Rand
     np.testing.assert_array_equal(product(x, weight, smoothing), exact(x, weight, smoothing))
 
 
+@pytest.mark.parametrize("wild", [np.inf, -np.inf, np.nan])
+def test_a_row_that_is_not_finite_stays_so_alone(isa: str, wild: float, rng: Random) -> None:
+    """No integer stands for it: what it would hide, a session must see."""
+    x, weight = rng.normal(size=(5, 200)).astype(np.float32), rng.normal(size=(50, 200)).astype(np.float32)
+    before = product(x, weight)
+    x[2, 17] = wild
+    after = product(x, weight)
+    assert not np.isfinite(after[2]).any()
+    np.testing.assert_array_equal(after[[0, 1, 3, 4]], before[[0, 1, 3, 4]])
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_sums_do_not_saturate(isa: str, sign: int) -> None:
     """Every product is 127 * 127 or -127 * 127, which pairs of 16-bit sums could not hold; the weights are constant."""

@@ -56,10 +56,12 @@ static inline Rounding begin_row(PackedRows to, size_t r, size_t size, At at) {
   Range range = {-largest(subtract(broadcast(0.0f), lows)), largest(highs)};
   const float top = range.high > -range.low ? range.high : -range.low;
   RowCodes& codes = to.codes[r];
+  const float total = sum(squares);
   codes = {0.0f, 0, 0, 0};
-  if (!(top >= kNothing)) return {0.0f, 0.0f, 0.0f, 0};
+  if (!(top - top == 0.0f) || total != total) codes.scale = __builtin_nanf("");  // infinite or not a number: so is what comes of it
+  if (!(top >= kNothing) || codes.scale != 0.0f) return {0.0f, 0.0f, 0.0f, 0};
   float value = 0.0f;
-  if (top * top > kOutlierShare * sum(squares)) range = range_without(top, size, at, codes.outlier, value);
+  if (top * top > kOutlierShare * total) range = range_without(top, size, at, codes.outlier, value);
   const float width = range.high - range.low, least = top * kLeastRange, steps = width > least ? width : least;
   const float inverse = kSteps / steps, zero = nearest(-range.low * inverse);
   codes.scale = steps / kSteps;
