@@ -30,7 +30,7 @@ def quantize_rows(x: ArrayLike) -> tuple[Array, NDArray[np.float32]]:
     The 256 integers of a row go evenly from its least value to its greatest, or to 0, so that a byte holds q + zero, with
     zero = round(-least / scale). A value with more than `OUTLIER_SHARE` of the sum of the row's squares is set aside: the
     others have the 256 for themselves, and its q lies beyond them. All in float32, rounding ties to even.
-    A row below 2^-100 is zeros with scale 0.
+    A row below 2^-100 is zeros with scale 0. Values are finite: of others no integer is defined, and the kernels give NaN.
     """
     x = np.array(x, np.float32)
     rows, magnitude = np.arange(len(x)), np.abs(x)
