@@ -134,7 +134,7 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
             f"{one['ours']}, {one['case']}",
             one["theirs"],
             beside_bounds(one["ratio"], one["required"], one["aim"]),
-            f"{one['low']:.2f}..{one['high']:.2f}",
+            span_of_rounds(one),
             f"{one['best']:.2f}",
             "-" if one["required"] is None else f"{one['sense']} {one['required']:g}",
             "-" if one["aim"] is None else f"{one['sense']} {one['aim']:g}",
@@ -143,6 +143,13 @@ def goals(judgements: Sequence[dict[str, Any]]) -> str:
         for one in judgements
     ]
     return table(heads, lines)
+
+
+def span_of_rounds(one: dict[str, Any]) -> str:
+    """The ratio's range and of how many common rounds it is; without one, that it is a ratio of medians."""
+    if not one["rounds"]:
+        return "medians, no common round"
+    return f"{one['low']:.2f}..{one['high']:.2f} of {one['rounds']}"
 
 
 def beside_bounds(figure: float, *bounds: float | None, digits: int = 2) -> str:
