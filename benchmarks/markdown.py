@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import goals, machine
+from benchmarks import goals, machine, results
 from benchmarks.suites import load
 from benchmarks.summary import Row, figures
 from benchmarks.tables import beside_bounds, cosine, number, span_of_rounds
@@ -12,7 +12,7 @@ from benchmarks.tables import beside_bounds, cosine, number, span_of_rounds
 def throughput(result: dict[str, Any], source: str) -> str:
     """The tables of one throughput result, under its machine; a goal that is not met says so."""
     lines = [f"**{cpu(result)}** (`{source}`)", ""]
-    lines += [f"{line}  " for line in machine.header(result["machine"])]
+    lines += [f"{line}  " for line in machine.header(result["machine"], results.runs(result["rows"]))]
     if result["method"]["allow_noise"]:
         lines.append("Not for publication: rounds on a machine that was not quiet were counted.  ")
     order = [case.name for case in load("throughput").CASES]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, results
 from benchmarks.summary import (
     Row,
     cpu_seconds_per_1000_tokens,
@@ -37,7 +37,7 @@ ROUNDS = (
 def heading(result: dict[str, Any], *notes: str) -> str:
     """What stands above every table: the machine, the versions, how it was measured, and what is not in the figures."""
     method = result["method"]
-    lines = machine.header(result["machine"])
+    lines = machine.header(result["machine"], results.runs(result["rows"]))
     lines.append(" ".join(f"{name} {version}" for name, version in sorted(result["versions"].items())))
     timed = any("rounds" in row for row in result["rows"])
     rounds = f", {method['rounds']} interleaved rounds, {method['seconds']} s a turn" if timed else ""
