@@ -104,8 +104,11 @@ class Manifest:
             raise BundleError(f"{MANIFEST} is wrong: {'; '.join(problems[:8])}{more}. Export the bundle again")
 
     def to_json(self) -> str:
-        """The text of `strizh.json`."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        """The text of `strizh.json`. It names engines only where there are any: readers older than they are know no such key."""
+        fields = dataclasses.asdict(self)
+        if not self.engines:
+            del fields["engines"]
+        return json.dumps(fields, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:

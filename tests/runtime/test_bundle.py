@@ -10,6 +10,7 @@ import pytest
 
 from strizh.runtime import hashing
 from strizh.runtime.bundle import FORMAT_VERSION, MANIFEST, Bundle, File, Manifest, Variant, read_manifest
+from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError
 
 MakeBundle = Callable[..., Path]
@@ -70,10 +71,25 @@ def test_every_problem_is_in_one_message(make_bundle: MakeBundle) -> None:
         dataclasses.replace(read_manifest(make_bundle()), dimension=-1, max_length=0, variants={})
 
 
+def test_engines_are_named_only_where_there_are_any(make_bundle: MakeBundle) -> None:
+    """Readers of format 1 from before there were engines refuse the key; bundles of today's writers had an empty list."""
+    folder = make_bundle()
+    assert "engines" not in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    edit(folder, lambda data: data.update({"engines": []}))
+    manifest = read_manifest(folder)
+    assert manifest.engines == () and "engines" not in json.loads(manifest.to_json())
+    engine = Engine(
+        graph="onnx/model.onnx", file="onnx/model.onnx", provider="TensorrtExecutionProvider", version="10.16.0",
+        capabilities=("9.0",), gpu=None, driver=None, stripped=False, profile=Profile(1, 64, 1, 64),
+    )  # fmt: skip
+    (folder / MANIFEST).write_text(dataclasses.replace(manifest, engines=(engine,)).to_json(), encoding="utf-8")
+    assert read_manifest(folder).engines == (engine,)
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest)])
 def test_no_field_may_have_another_type(make_bundle: MakeBundle, field: str) -> None:
     folder = make_bundle(labels=("bird",))
-    known = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))[field]
+    known = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get(field, [])  # a list, where it is left out
     for wrong in (None, True, 1, 1.5, "text", [], [1], {"key": 1}, {"key": None}):
         fits_by_type = type(wrong) is type(known) and wrong in ([], "text", 1)
         nullable = wrong in (None, "text") and field in ("license", "default_prompt_name")
