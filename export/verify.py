@@ -1,7 +1,7 @@
 """The whole check of a bundle: every length bucket in every kind of company, against a baseline, and the prompts."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from strizh.export.known_languages import in_known_languages
 from strizh.export.parity import Figures, compare, parity_texts
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import TOKENIZER, Manifest
-from strizh.runtime.errors import ParityError
+from strizh.runtime.errors import DeviceError, ParityError
 
 # On and around the sizes where tiles, vectors and windows end.
 _LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513)
@@ -75,26 +75,37 @@ def _known_by(tokenizer: Tokenizer) -> list[str]:
     return [texts[index] for index in known]
 
 
-def grid(bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors | None) -> list[Cell]:
+def grid(
+    bundle: Path, variant: str, texts: list[list[int]], baseline: Vectors | None
+) -> tuple[list[Cell], dict[int, str]]:
     """Every text alone, among three short texts, and among texts of every length up to 513 tokens.
 
-    `baseline` has a row for each text; without it the variant's own vector of the text alone takes its place.
+    `baseline` has a row for each text; without it the variant's own vector of the text alone takes its place. Lengths
+    that the variant does not run here, as engines that were built for shorter texts do not, are in no cell; they come
+    second, each with the reason. `DeviceError` if it runs none.
     """
-    cells = []
+    cells, refused = [], {}
     with strizh.load(bundle, variant=variant) as encoder:
 
         def run(batch: list[list[int]]) -> Vectors:
             return encoder.encode_tokens(PackedBatch.pack(batch))
 
-        mixed = run([text for text in texts if len(text) <= _LENGTHS[-1]])
+        alone: dict[int, Vectors] = {}
         for index, text in enumerate(texts):
-            alone = run([text])
-            found = {"alone": alone, "short": run([text, *texts[:_NEIGHBOURS]])[:1], "mixed": mixed[index : index + 1]}
-            expected = alone if baseline is None else baseline[index : index + 1]
-            cells += [
-                _cell(len(text), company, vector, expected, alone) for company, vector in found.items() if len(vector)
-            ]
-    return cells
+            try:
+                alone[index] = run([text])
+            except DeviceError as error:
+                refused[len(text)] = str(error)
+        if not alone:
+            raise DeviceError(f"variant {variant} runs no text here: {next(iter(refused.values()), 'there is none')}")
+        company = [index for index in alone if len(texts[index]) <= _LENGTHS[-1]]
+        mixed = dict(zip(company, run([texts[index] for index in company])[:, None], strict=True))
+        for index, vector in alone.items():
+            short = run([texts[index], *(texts[other] for other in company[:_NEIGHBOURS])])[:1]
+            found = {"alone": vector, "short": short} | ({"mixed": mixed[index]} if index in mixed else {})
+            expected = vector if baseline is None else baseline[index : index + 1]
+            cells += [_cell(len(texts[index]), name, one, expected, vector) for name, one in found.items()]
+    return cells, refused
 
 
 def _cell(length: int, company: str, found: Vectors, expected: Vectors, alone: Vectors) -> Cell:
@@ -103,8 +114,13 @@ def _cell(length: int, company: str, found: Vectors, expected: Vectors, alone: V
     return Cell(length, company, figures.cosine_min, figures.max_abs, moved)
 
 
-def summary(cells: Sequence[Cell], against: str, neighbours: float | None) -> dict[str, Any]:
-    """What goes into the manifest: the figures over the grid, the worst cell of each length, the batch effect."""
+def summary(
+    cells: Sequence[Cell], against: str, neighbours: float | None, refused: Mapping[int, str]
+) -> dict[str, Any]:
+    """What goes into the manifest: the figures over the grid, the worst cell of each length, the batch effect.
+
+    Lengths that are refused are named with their reasons where there are any.
+    """
     cosines = np.array([cell.cosine for cell in cells])
     figures = Figures(
         against=against,
@@ -123,6 +139,7 @@ def summary(cells: Sequence[Cell], against: str, neighbours: float | None) -> di
         **dataclasses.asdict(figures),
         "batch_effect": max(cell.moved for cell in cells),
         "cosine_by_length": buckets,
+        **({"refused": {str(length): reason for length, reason in refused.items()}} if refused else {}),
     }
 
 
@@ -132,24 +149,28 @@ def rank_agreement(bundle: Path, variant: str, texts: list[list[int]], baseline:
         return compare(encoder.encode_tokens(PackedBatch.pack(texts)), baseline, "").rank_agreement
 
 
-def check_prompts(bundle: Path, variant: str, manifest: Manifest) -> list[str]:
+def check_prompts(bundle: Path, variant: str, manifest: Manifest, longest: int) -> list[str]:
     """Every prompt named to the encoder must give the vectors of the text with the prompt before it, tokenized apart.
 
-    Returns the prompts' names; raises `ParityError` for one that differs.
+    Returns the names of the prompts with which a text has at most `longest` tokens, which are those that are checked;
+    raises `ParityError` for one that differs.
     """
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.enable_truncation(manifest.max_length)
-    texts = parity_texts()[:4]
+    checked = []
     with strizh.load(bundle, variant=variant) as encoder:
         for name, prompt in manifest.prompts.items():
-            if "{task}" in prompt:  # a template, which is no prompt before it is filled
+            texts = {text: tokenizer.encode(prompt + text).ids for text in parity_texts()[:4]}
+            texts = {text: ids for text, ids in texts.items() if len(ids) <= longest}
+            if "{task}" in prompt or not texts:  # a template is no prompt before it is filled
                 continue
-            ids = [tokenizer.encode(prompt + text).ids for text in texts]
-            figures = compare(encoder.encode(texts, prompt_name=name), encoder.encode_tokens(PackedBatch.pack(ids)), "")
+            checked.append(name)
+            found = encoder.encode(list(texts), prompt_name=name)
+            figures = compare(found, encoder.encode_tokens(PackedBatch.pack(texts.values())), "")
             if figures.cosine_min < 0.99999:  # the same ids in the same variant: another token is far outside this
                 raise ParityError(
                     f"prompt {name!r} of variant {variant} gives other vectors than the text {prompt!r} put before it "
                     f"(cosine {figures.cosine_min:.4f}). Export the bundle again."
                 )
-    return list(manifest.prompts)
+    return checked

@@ -85,16 +85,20 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
             print(f"{name}: not checked, it {why}", file=sys.stderr)
             continue
         try:
-            cells = grid(folder, name, texts, expected)
+            cells, refused = grid(folder, name, texts, expected)
         except DeviceError as error:
             if arguments.variants:
                 raise
             print(f"{name}: not checked: {error}", file=sys.stderr)
             continue
-        prompts = check_prompts(folder, name, manifest)
-        neighbours = None if near is None else rank_agreement(folder, name, sentences, near)
-        report[name] = summary(cells, against, neighbours) | {"prompts": prompts}
-        if heads:
+        longest = max(cell.length for cell in cells)
+        prompts = check_prompts(folder, name, manifest, longest)
+        taken = [row for row, text in enumerate(sentences) if len(text) <= longest]
+        neighbours = None
+        if near is not None and taken:
+            neighbours = rank_agreement(folder, name, [sentences[row] for row in taken], near[taken])
+        report[name] = summary(cells, against, neighbours, refused) | {"prompts": prompts}
+        if heads and not refused:
             report[name] |= TokenHeads.of_variant(folder, name, words).against(heads)
         if manifest.variants[name].target == "cpu":
             report[name]["cosine_by_instruction_set"] = cosine_by_instruction_set(folder, name, texts, expected)
@@ -122,6 +126,8 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
             + "  ".join(f"{length}:{1 - cosine:.0e}" for length, cosine in figures["cosine_by_length"].items())
         )
         print("              (1 - cosine at worst, by length)")
+        if refused := figures.get("refused"):
+            print(f"  REFUSED     {', '.join(refused)} tokens: {next(iter(refused.values()))}")
         if by_set := figures.get("cosine_by_instruction_set"):
             print("  on          " + "  ".join(f"{name}:{1 - cosine:.0e}" for name, cosine in by_set.items()))
         for miss in missed[variant]:

@@ -113,23 +113,42 @@ def test_packed_variants_are_checked_on_every_instruction_set(make_checkpoint: M
     assert min(found.values()) >= 0.9998
 
 
-def test_a_variant_that_refuses_a_length_is_not_checked_unless_it_is_named(
+@pytest.mark.parametrize("named", [False, True], ids=["all", "by name"])
+def test_lengths_that_a_variant_refuses_are_reported_and_the_others_checked(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    refuse_beyond(16, monkeypatch)
+    assert verify(bundle, *(["--variants", "ort-fp32"] if named else [])) == 0
+    assert "REFUSED     17, 31, 32, 33, 63, 64 tokens: its engines take up to 16" in capsys.readouterr().out
+    grid = read_manifest(bundle).parity["ort-fp32"]["grid"]
+    assert list(grid["refused"]) == ["17", "31", "32", "33", "63", "64"]
+    assert max(map(int, grid["cosine_by_length"])) == 16 and grid["cosine_min"] >= 0.999999
+    assert named or "refused" not in read_manifest(bundle).parity["portable-fp32"]["grid"]
+
+
+def test_a_variant_that_refuses_every_length_is_not_checked_unless_it_is_named(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    refuse_beyond(0, monkeypatch)
+    assert verify(bundle) == 0
+    line = "variant ort-fp32 runs no text here: its engines take up to 0"
+    assert f"ort-fp32: not checked: {line}" in capsys.readouterr().err
+    parity = read_manifest(bundle).parity
+    assert "grid" in parity["portable-fp32"] and "grid" not in parity.get("ort-fp32", {})
+    with pytest.raises(DeviceError, match=line):
+        verify(bundle, "--variants", "ort-fp32")
+
+
+def refuse_beyond(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if ort-fp32 ran on engines for texts of up to so many tokens."""
     run = Session.run
 
     def refuse(self: Session, batch: PackedBatch, *rest: Any, **options: Any) -> Any:
-        if self._variant == "ort-fp32" and batch.lengths.max() > 32:
-            raise DeviceError("its engines take up to 32")
+        if self._variant == "ort-fp32" and batch.lengths.max() > most:
+            raise DeviceError(f"its engines take up to {most}")
         return run(self, batch, *rest, **options)
 
     monkeypatch.setattr(Session, "run", refuse)
-    assert verify(bundle) == 0
-    assert "ort-fp32: not checked: its engines take up to 32" in capsys.readouterr().err
-    parity = read_manifest(bundle).parity
-    assert "grid" in parity["portable-fp32"] and "grid" not in parity.get("ort-fp32", {})
-    with pytest.raises(DeviceError, match="its engines take up to 32"):
-        verify(bundle, "--variants", "ort-fp32")
 
 
 def test_a_variant_that_the_bundle_lacks_is_named_with_those_it_has(bundle: Path) -> None:
