@@ -39,6 +39,13 @@ class Choice:
         return "\n".join([f"{self.variant}: {self.reason}", *rest])
 
 
+def asks_for_gpu(variants: Mapping[str, Variant], wanted: str, providers: Sequence[str] | None) -> bool:
+    """Whether the choice among these depends on a GPU: those of "auto", the one that is `wanted`, the caller's providers."""
+    candidates = [variant for name, variant in variants.items() if wanted in ("auto", name)]
+    named = {PROVIDER, tensorrt.CLASSIC, tensorrt.RTX} & set(providers or ())
+    return bool(named) or any(variant.target in ("cuda", "tensorrt") for variant in candidates)
+
+
 def choose(
     variants: Mapping[str, Variant],
     host: Host,

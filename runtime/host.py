@@ -22,7 +22,7 @@ class Host:
     cores: int  # that this process may use
     operator_library: bool
     instruction_set: str  # that the operator library uses here; empty without the library
-    gpu: cuda.Gpu | None  # asked for where a provider is: it starts CUDA, which forked children lack
+    gpu: cuda.Gpu | None  # asked for where a provider is
     cuda_problem: str  # why cuda variants cannot run, to follow their name; empty where they can
     tensorrt: Mapping[str, str]  # version of TensorRT behind each of ONNX Runtime's providers of it
     providers: tuple[str, ...]  # execution providers of the installed ONNX Runtime, best first
@@ -30,8 +30,12 @@ class Host:
     problems: tuple[str, ...]  # what is wrong with the installation, each with its cure
 
 
-def probe() -> Host:
-    """Ask the machine. Reads files and the CPU, starts nothing."""
+def probe(*, gpu: bool = True) -> Host:
+    """Ask the machine. Reads files and the CPU.
+
+    Asking for a GPU, which takes a provider that has a use for one, starts CUDA: forked children cannot use it then, and a
+    driver takes a tenth of a second and some memory for it. Without `gpu` the machine counts as one that has none.
+    """
     versions = dict(_versions())
     problems = list(_wheel_clash(versions))
     instruction_set = ""
@@ -40,15 +44,15 @@ def probe() -> Host:
     except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
         problems.append(f"the operator library cannot be used: {error}")
     providers = tuple(onnxruntime.get_available_providers())
-    trt = tensorrt.installed(providers)
-    gpu = cuda.find_gpu() if trt or cuda.PROVIDER in providers else None
+    trt = tensorrt.installed(providers) if gpu else {}
+    found = cuda.find_gpu() if gpu and (trt or cuda.PROVIDER in providers) else None
     return Host(
         machine=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
         operator_library=bool(instruction_set),
         instruction_set=instruction_set,
-        gpu=gpu,
-        cuda_problem=cuda.problem(providers, versions, gpu),
+        gpu=found,
+        cuda_problem=cuda.problem(providers, versions, found),
         tensorrt=trt,
         providers=providers,
         versions=versions,

@@ -38,10 +38,10 @@ class LoadedBundle:
         for name, value in (("threads", threads), ("max_batch_tokens", max_batch_tokens)):
             if value is not None and (type(value) is not int or value < 1):
                 raise UsageError(f"{name} is {value!r}, expected a whole number of at least 1")
-        machine = host.probe()
+        self._bundle = Bundle(bundle)
+        machine = host.probe(gpu=choose.asks_for_gpu(self.manifest.variants, variant, providers))
         for problem in machine.problems:
             warnings.warn(problem, RuntimeWarning, stacklevel=callers_level())
-        self._bundle = Bundle(bundle)
         self._choice = choose.choose(
             self.manifest.variants,
             machine,

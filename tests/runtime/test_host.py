@@ -1,5 +1,7 @@
 """What is said about the machine is what it is."""
 
+import contextlib
+import ctypes
 import os
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -14,6 +17,8 @@ import pytest
 import strizh
 from strizh import kernels
 from strizh.runtime import cuda, host, tensorrt
+from strizh.runtime.bundle import Variant
+from strizh.runtime.errors import DeviceError
 
 
 def test_probe_asks_the_machine() -> None:
@@ -37,6 +42,63 @@ def test_cuda_is_not_started_where_nothing_could_use_it(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*providers, "CPUExecutionProvider"])
     monkeypatch.setattr(tensorrt, "installed", lambda offered: installed)
     assert host.probe().gpu == (gpu if asks else None)
+    assert host.probe(gpu=False).gpu is None
+
+
+class Driver:
+    """A driver's library, with an H200; counts how often CUDA is started."""
+
+    def __init__(self) -> None:
+        self.started = 0
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        self.started += 1
+        return 0
+
+    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802
+        version._obj.value = 13000
+        return 0
+
+    def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:  # noqa: N802
+        name.value = b"NVIDIA H200"
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:  # noqa: N802
+        value._obj.value = {75: 9, 76: 0}[attribute]
+        return 0
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.parametrize(
+    ("targets", "wanted", "providers", "starts"),
+    [
+        (("portable",), "auto", None, False),
+        (("portable", "cuda"), "portable-fp32", None, False),
+        (("portable", "tensorrt"), "portable-fp32", None, False),
+        (("portable", "cuda"), "portable-fp32", ["CPUExecutionProvider"], False),
+        (("portable", "cuda"), "auto", None, True),
+        (("portable", "tensorrt"), "auto", None, True),
+        (("portable", "cuda"), "cuda-fp32", None, True),
+        (("portable",), "portable-fp32", [cuda.PROVIDER], True),
+    ],
+)
+def test_cuda_is_started_only_where_a_gpu_is_in_question(
+    targets: tuple[str, ...],
+    wanted: str,
+    providers: list[str] | None,
+    starts: bool,
+    make_bundle: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a GPU wheel and a driver, which start CUDA when they are asked; no graph is opened by either here."""
+    driver, load = Driver(), ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, *rest, **more: driver if name == "libcuda.so.1" else load(name))
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda.PROVIDER, "CPUExecutionProvider"])
+    variants = {f"{target}-fp32": Variant("onnx/model.onnx", target, "fp32") for target in targets}
+    folder = make_bundle(variants=variants)
+    with contextlib.suppress(DeviceError):  # this ONNX Runtime's GPU is played
+        strizh.load(folder, wanted, providers=providers).close()
+    assert driver.started == starts
 
 
 def test_both_wheels_are_noticed_with_the_cure(
