@@ -34,6 +34,11 @@ _NO_LIBRARY = (
 _WHEELS_LIBRARIES = "tensorrt_libs"  # the package of NVIDIA's wheels that loads them when it is imported
 _LIBRARIES = ("libnvinfer.so.10", "nvinfer_10.dll")
 _registering, _registered = threading.Lock(), set[str]()
+# Tokens, padding counted, of the largest engine that replays CUDA graphs, and the option that asks for them. The plug-in
+# captures a graph of every shape by itself, so their number must have a bound. ONNX Runtime's own provider captures one
+# graph a session and replays it whatever it is given: every batch of such an engine is padded to its profile, which costs
+# little up to the some 200 tokens that an H200 computes (at 989 TFLOPS) while it reads the weights (at 4.8 TB/s).
+_GRAPHS = {RTX: (4096, "enable_cuda_graph"), CLASSIC: (256, "trt_cuda_graph_enable")}
 
 
 def installed(providers: Sequence[str]) -> dict[str, str]:
@@ -91,13 +96,24 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def has_graphs(provider: str, profile: Profile) -> bool:
+    """Whether an engine of this profile replays CUDA graphs; sessions that are opened with its options must be run so."""
+    most, _ = _GRAPHS.get(provider, (0, ""))
+    return profile.texts * profile.tokens <= most
+
+
+def _graphs(provider: str, profile: Profile) -> dict[str, str]:
+    return {_GRAPHS[provider][1]: "1"} if has_graphs(provider, profile) else {}
+
+
 def engine_options(engine: Engine, folder: Path) -> dict[str, str]:
     """For a session that opens an engine; `folder` holds the graph that a stripped one takes its weights from."""
+    graphs = _graphs(engine.provider, engine.profile)
     if engine.provider == RTX:  # its engines are compiled for the GPU when they are opened
-        return {"nv_runtime_cache_path": str(cache_folder(RTX))}
+        return graphs | {"nv_runtime_cache_path": str(cache_folder(RTX))}
     if engine.stripped:
-        return {"trt_weight_stripped_engine_enable": "1", "trt_onnx_model_folder_path": str(folder)}
-    return {}
+        return graphs | {"trt_weight_stripped_engine_enable": "1", "trt_onnx_model_folder_path": str(folder)}
+    return graphs
 
 
 def building_options(provider: str, profile: Profile, inputs: Sequence[str], hashes: Iterable[str]) -> dict[str, str]:
@@ -112,7 +128,7 @@ def building_options(provider: str, profile: Profile, inputs: Sequence[str], has
         "max": f"{profile.texts}x{profile.tokens}",
     }
     start, cache = "nv" if provider == RTX else "trt", cache_folder(provider)
-    found = {
+    found = _graphs(provider, profile) | {
         f"{start}_profile_{end}_shapes": ",".join(f"{name}:{shape}" for name in inputs) for end, shape in shapes.items()
     }
     if provider == RTX:

@@ -11,11 +11,17 @@ _LEAST_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Shape of a batch: tokens, texts, and what its longest text may have."""
+    """Shape of a batch: tokens, padding counted where there is any, texts, and what its longest text may have."""
 
     tokens: int
     texts: int
     longest: int
+    alone: bool = False  # whether its session runs batches of no other shape
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """Sizes of the axes of a graph's outputs, by their names."""
+        return {"batch": self.texts, "total_tokens": self.tokens, "sequence": self.longest}
 
 
 def bucket_of(batch: PackedBatch) -> Bucket:

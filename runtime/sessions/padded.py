@@ -30,24 +30,29 @@ class PaddedSession(Session):
         self._pad_token_id = pad_token_id
         self._buffers = np.empty((3 if self._typed else 2, 0), np.int64)
 
-    def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
-        """`input_ids`, `attention_mask` and, where the graph takes them, `token_type_ids`, int64 [batch, longest]."""
-        shape = self._token_shape(batch)
+    def _feed(self, batch: PackedBatch, shape: tuple[int, int] | None = None) -> dict[str, NDArray[Any]]:
+        """`input_ids`, `attention_mask` and, where the graph takes them, `token_type_ids`, int64 [batch, longest] or `shape`.
+
+        Texts that only fill up the shape have one token, which is padding: attention to nothing is no number.
+        """
+        shape = shape or self._token_shape(batch)
+        texts = len(batch)
         size = shape[0] * shape[1]
         if self._buffers.shape[1] < size:
             self._buffers = np.empty((len(self._buffers), size), np.int64)
         input_ids, attention_mask, *token_types = (buffer[:size].reshape(shape) for buffer in self._buffers)
         real = _real(batch, shape)
-        attention_mask[:] = real
+        attention_mask[:texts] = real
+        attention_mask[texts:] = np.arange(shape[1]) == 0
         input_ids.fill(self._pad_token_id)
-        input_ids[real] = batch.input_ids
+        input_ids[:texts][real] = batch.input_ids
         for types in token_types:
             types.fill(0)
-            types[real] = batch.types_or_zeros()
+            types[:texts][real] = batch.types_or_zeros()
         arrays = (input_ids, attention_mask, *token_types)
         return dict(zip(("input_ids", "attention_mask", "token_type_ids"), arrays, strict=False))
 
-    def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
+    def _token_shape(self, batch: PackedBatch) -> tuple[int, int]:
         return len(batch), int(batch.lengths.max())
 
     def _pack(self, rows: Float32, batch: PackedBatch) -> Float32:
@@ -55,5 +60,5 @@ class PaddedSession(Session):
 
 
 def _real(batch: PackedBatch, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which places of the padded batch hold a token, bool [batch, longest]."""
+    """Which places of the batch, padded to the last axis of the shape, hold a token: bool [batch, longest]."""
     return np.asarray(np.arange(shape[1]) < batch.lengths[:, None])

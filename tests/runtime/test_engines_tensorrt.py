@@ -132,13 +132,28 @@ def test_tensorrt_cache_that_cannot_be_made_is_one_line(
 
 
 def test_tensorrt_providers_open_an_engine_with_their_own_options(cache: str) -> None:
-    assert engine_options(HERE, Path("bundle/tensorrt")) == {}
-    assert engine_options(replace(HERE, stripped=True), Path("bundle/tensorrt")) == {
+    here, ahead = (replace(engine, profile=Profile(16, 512, 16, 512)) for engine in (HERE, AHEAD))
+    assert engine_options(here, Path("bundle/tensorrt")) == {}
+    assert engine_options(replace(here, stripped=True), Path("bundle/tensorrt")) == {
         "trt_weight_stripped_engine_enable": "1", "trt_onnx_model_folder_path": "bundle/tensorrt",
     }  # fmt: skip
-    assert engine_options(AHEAD, Path("bundle/tensorrt")) == {
+    assert engine_options(ahead, Path("bundle/tensorrt")) == {
         "nv_runtime_cache_path": f"{cache}/NvTensorRTRTXExecutionProvider-1.7.1-NVIDIA-H200-9.0-cuda13000"
     }
+
+
+def test_tensorrt_engines_of_few_tokens_replay_cuda_graphs(cache: str) -> None:
+    def graphs(engine: Engine, profile: Profile) -> list[str]:
+        built = building_options(engine.provider, profile, ["input_ids"], ["graph"])
+        opened = engine_options(replace(engine, profile=profile), Path("bundle/tensorrt"))
+        found = [[option for option in options if "cuda_graph" in option] for options in (built, opened)]
+        assert found[0] == found[1] and bool(found[0]) == tensorrt.has_graphs(engine.provider, profile)
+        return found[0]
+
+    assert graphs(HERE, Profile(4, 64, 1, 64)) == ["trt_cuda_graph_enable"]
+    assert graphs(HERE, Profile(5, 64, 1, 64)) == []
+    assert graphs(AHEAD, Profile(8, 512, 1, 64)) == ["enable_cuda_graph"]
+    assert graphs(AHEAD, Profile(16, 512, 1, 64)) == []
 
 
 def test_tensorrt_providers_that_build_are_told_every_shape_before(cache: str) -> None:

@@ -1,5 +1,6 @@
 """Vectors handed out without a copy: views of the host's array, and a CUDA session's own memory (here the CPU's)."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
 from strizh.runtime.batching import Budget, PackedBatch
 from strizh.runtime.errors import BundleError, TextError, UsageError
+from strizh.runtime.sessions import cuda
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.session import Output
 from strizh.runtime.tokenization import Tokenized
@@ -37,7 +39,7 @@ def session() -> CudaSession:
     return opened_session()
 
 
-def opened_session(seven: float | None = None) -> CudaSession:
+def opened_session(seven: float | None = None, verdict: bool = True) -> CudaSession:
     """A model without layers: its embeddings, norm and pooling have CPU kernels. `seven`: a number of token 7's row."""
     spec = EncoderSpec(
         family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
@@ -52,6 +54,8 @@ def opened_session(seven: float | None = None) -> CudaSession:
         rows = np.frombuffer(table.raw_data, np.float32).reshape(table.dims).copy()
         rows[7, 3] = seven
         table.raw_data = rows.tobytes()
+    if not verdict:
+        model.graph.output.remove(next(value for value in model.graph.output if value.name == "zero_or_nan"))
     opened = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return CudaSession(opened, variant="cuda-fp32")
 
@@ -91,11 +95,85 @@ def test_cuda_vectors_stay_where_they_are(session: CudaSession) -> None:
     assert session.keep(batch.take(real[:1]), [slice(0, 1)], SENTENCES, alone=True).shape == (24,)
 
 
+def drawn(seed: int, *lengths: int) -> PackedBatch:
+    draw = np.random.default_rng(seed)
+    return PackedBatch.pack(draw.integers(2, 40, length) for length in lengths)
+
+
+def test_cuda_vectors_that_stay_come_from_replayed_graphs_and_are_their_callers_own(session: CudaSession) -> None:
+    """Batches of one bucket, kept one after another: each tensor is what it was when it was handed out."""
+    batches = [drawn(seed, 5, 17, 9) for seed in range(6)]
+    expected = [session.run(batch, SENTENCES) for batch in batches]
+    session.warm_up(batches[0], SENTENCES)
+    assert session.graphs == 1
+    kept: list[Any] = []
+    for batch, vectors in zip(batches, expected, strict=True):
+        kept.append(torch.from_dlpack(session.keep(batch, [slice(0, 3)], SENTENCES)))
+        session.run(batches[0], SENTENCES)  # writes over the graph's own buffers
+        np.testing.assert_allclose(kept[-1].numpy(), vectors, rtol=0, atol=1e-6)
+    assert session.graphs == 1, "all of them replayed it"
+    for tensor, vectors in zip(kept, expected, strict=True):
+        np.testing.assert_allclose(tensor.numpy(), vectors, rtol=0, atol=1e-6)
+
+
+def test_cuda_vectors_that_stay_are_the_same_with_graphs_and_without(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large batches, copied ahead and written in their place, between small ones, copied from their graphs; twice."""
+    monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 64)
+    lengths = [90, 20, 7, 80, 80, 20, 7, 9]
+    batch = drawn(0, *lengths)
+    parts = [slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 7), slice(7, 8)]
+    expected = np.concatenate([session.run(batch.take(np.arange(part.start, part.stop)), SENTENCES) for part in parts])
+    for _ in range(2):
+        found = session.keep(batch, parts, SENTENCES).numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert session.graphs >= 1
+
+
+def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes_vectors_that_stay(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each computation waits here until the next batch is there: with copies in between it would wait for ever."""
+    monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 10)
+    copied = {tokens: threading.Event() for tokens in (30, 40, 50)}
+    following, waited = {30: 40, 40: 50}, list[bool]()
+    put, compute = session._put, session._run_into
+
+    def staged(batch: PackedBatch) -> Any:
+        found = put(batch)
+        copied[len(batch.input_ids)].set()
+        return found
+
+    def computed(batch: PackedBatch, *rest: Any) -> bool:
+        upcoming = following.get(len(batch.input_ids))
+        waited.append(upcoming is None or copied[upcoming].wait(timeout=30))
+        return compute(batch, *rest)
+
+    monkeypatch.setattr(session, "_put", staged)
+    monkeypatch.setattr(session, "_run_into", computed)
+    parts = [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert session.keep(drawn(0, 30, 40, 50), parts, SENTENCES).shape == (3, 24) and waited == [True] * 3
+
+
+def test_cuda_bundle_without_the_verdict_is_one_line_and_serves_the_host() -> None:
+    session, batch = opened_session(verdict=False), drawn(0, 5, 3)
+    line = r"cuda-fp32 is of an older strizh: .* output zero_or_nan\. Export the bundle again, or take output='numpy'"
+    with pytest.raises(BundleError, match=line):
+        session.keep(batch, [slice(0, 2)], SENTENCES)
+    for _ in range(3):
+        assert session.run(batch, SENTENCES).shape == (2, 24)
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["plain", "graph"])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_cuda_vectors_that_are_not_finite_are_refused_where_they_are(wrong: float) -> None:
+def test_cuda_vectors_that_are_not_finite_are_refused_where_they_are(wrong: float, graph: bool) -> None:
     """One text of many, in the second batch; its neighbours alone are given out."""
     session = opened_session(wrong)
     batch = PackedBatch.pack([[3, 5], [9], [4, 7], [2]])
+    if graph:
+        session.warm_up(batch.take(np.arange(2)), SENTENCES)
+        assert session.graphs == 1
     with pytest.raises(BundleError, match="cuda-fp32 gave numbers that are not finite for 2 texts"):
         session.keep(batch, [slice(0, 2), slice(2, 4)], SENTENCES)
     assert session.keep(batch, [slice(0, 2)], SENTENCES).shape == (4, 24)

@@ -19,10 +19,10 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import cuda, opening
+from strizh.runtime.sessions import cuda, device, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
-from strizh.runtime.sessions.host_memory import HostMemory
+from strizh.runtime.sessions.device_memory import DeviceMemory
 from strizh.runtime.sessions.session import Output
 
 # A model without layers: its embeddings, norm and pooling have CPU kernels.
@@ -95,6 +95,15 @@ def test_cuda_graph_gives_what_the_plain_run_gives(session: CudaSession, output:
     np.testing.assert_allclose(session.run(batch, output), plain, rtol=0, atol=1e-6)
 
 
+def test_cuda_graph_of_a_bucket_serves_every_output(session: CudaSession) -> None:
+    batch = batch_of(5, 17, 1, 40)
+    vectors, tokens = session.run(batch, SENTENCES), session.run(batch, TOKENS)
+    for _ in range(2):
+        np.testing.assert_allclose(session.run(batch, SENTENCES), vectors, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(session.run(batch, TOKENS), tokens, rtol=0, atol=1e-6)
+    assert session.graphs == 1
+
+
 def test_cuda_buffers_serve_every_batch_of_their_bucket(session: CudaSession) -> None:
     first, second = batch_of(30, 9), batch_of(28, 8)
     assert bucket_of(first) == bucket_of(second)
@@ -115,7 +124,7 @@ def test_cuda_results_are_the_callers_own(session: CudaSession) -> None:
 
 
 def test_cuda_graphs_are_bounded(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(device, "MOST_GRAPHS", 2)
     monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 200)
     batches: list[Any] = [batch_of(20), batch_of(50), batch_of(100), batch_of(300)]
     expected = [session.run(batch, SENTENCES) for batch in batches]
@@ -159,7 +168,7 @@ def lend_page_locked_memory(session: CudaSession, monkeypatch: pytest.MonkeyPatc
     lent: list[Any] = []
     plain = onnxruntime.OrtValue.ortvalue_from_shape_and_type
     kinds = onnxruntime.OrtDeviceMemoryType
-    device = SimpleNamespace(
+    lender = SimpleNamespace(
         ep_name="CPUExecutionProvider", memory_info=lambda kind: {kinds.HOST_ACCESSIBLE: "locked"}[kind]
     )
 
@@ -167,9 +176,9 @@ def lend_page_locked_memory(session: CudaSession, monkeypatch: pytest.MonkeyPatc
         lent.extend([memory_info] if memory_info else [])
         return plain(shape, kind, device, number)
 
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device])
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [lender])
     monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
-    session._host = HostMemory("CPUExecutionProvider")
+    session._memory = DeviceMemory("CPUExecutionProvider")
     return lent
 
 

@@ -4,6 +4,7 @@ The provider is played by the CPU's, which runs the graph that an engine was bui
 """
 
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
@@ -23,7 +24,8 @@ from strizh.runtime.bundle import MANIFEST, Bundle, File
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, DeviceError
-from strizh.runtime.sessions import opening
+from strizh.runtime.sessions import device_memory, opening
+from strizh.runtime.sessions.session import Output
 from strizh.runtime.tensorrt import CLASSIC, RTX
 
 TINY = Path(__file__).parents[2] / "data/rope-e5-tiny-ru"
@@ -81,7 +83,8 @@ def opened(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, tmp_path: Path
     machine = replace(
         host.probe(), gpu=Gpu("NVIDIA H200", "9.0", 13000), tensorrt=dict.fromkeys((CLASSIC, RTX), "10.16.0")
     )
-    monkeypatch.setattr(host, "probe", lambda: machine)
+    monkeypatch.setattr(host, "probe", lambda **_: machine)
+    monkeypatch.setattr(device_memory, "_ON_CUDA", ())  # the GPU's memory is the host's
 
     def session(path: str, options: Any, providers: Any = None, settings: Any = None, **rest: Any) -> Any:
         seen.append((Path(path).name, providers, settings))
@@ -103,12 +106,80 @@ def test_tensorrt_engines_are_opened_and_each_takes_its_shapes(
         assert f"providers: {CLASSIC}, engines: 1x32..3x512, 1x64..1x512" in encoder.explain()
         assert opened == [("1x32..3x512.onnx", [CLASSIC], [{}]), ("1x64..1x512.onnx", [CLASSIC], [{}])]
         session = encoder._pipeline(encoder._sentence).session
-        runs = {str(profile): _count_runs(one, monkeypatch) for profile, one in session._engines}
+        runs = {str(one.profile): _count_runs(one.session, monkeypatch) for one in session._engines}
         found = encoder.encode(TEXTS)
         assert (found * expected).sum(1).min() > 0.9999
         assert {name: len(sizes) for name, sizes in runs.items()} == {"1x32..3x512": 3, "1x64..1x512": 0}, "3 + 3 + 2"
         np.testing.assert_allclose(encoder.encode(TEXTS[2]), found[2], atol=1e-3)
         assert len(runs["1x64..1x512"]) == 1, "one text alone is not padded to three"
+
+
+def test_tensorrt_engine_of_one_graph_is_given_one_shape_in_one_place(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime's provider captures what it runs first, and replays that whatever it is given: so does this session."""
+    engines = with_engines(folder, CLASSIC, Profile(2, 32, 1, 32), Profile(8, 512, 8, 512))
+    with strizh.load(engines) as encoder:
+        assert [settings for _, _, settings in opened] == [[{"trt_cuda_graph_enable": "1"}], [{}]]
+        session = encoder._pipeline(encoder._sentence).session
+        replays = _replay_the_first(session._engines[0].session, monkeypatch)
+        tokens = Output("token_embeddings", encoder.manifest.spec["hidden_size"], per_token=True)
+        for text, vector in zip(TEXTS[:7] * 2, np.concatenate([expected[:7]] * 2), strict=True):
+            assert encoder.encode(text) @ vector > 0.9999
+        np.testing.assert_allclose((encoder.encode(TEXTS[3:5]) * expected[3:5]).sum(1), 1, atol=1e-4)
+        batch = encoder.tokenize(TEXTS[0])
+        assert session.run(batch, tokens).shape == (len(batch.input_ids), tokens.width)
+        assert len(replays) == 16 and session.graphs == 1
+        assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999 and len(replays) == 16, "the other engine's"
+
+
+def _replay_the_first(session: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Have a session run its first binding every time, as a provider does that has captured it."""
+    runs: list[Any] = []
+    real: Callable[..., Any] = session.run_with_iobinding
+
+    def replay(*call: Any) -> Any:
+        runs.append(call)
+        return real(*runs[0])
+
+    monkeypatch.setattr(session, "run_with_iobinding", replay)
+    return runs
+
+
+def test_tensorrt_plug_in_is_given_few_shapes_each_in_one_place(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It captures a graph of every shape by itself: shapes are rounded up within the profile, and keep their buffers."""
+    monkeypatch.setattr(tensorrt, "add_plug_in", lambda options, settings: plugged.append(dict(settings)))
+    plugged: list[dict[str, str]] = []
+    with strizh.load(with_engines(folder, RTX, Profile(7, 100, 1, 64)), "tensorrt-fp16") as encoder:
+        assert [settings["enable_cuda_graph"] for settings in plugged] == ["1"]
+        session = encoder._pipeline(encoder._sentence).session
+        runs = _count_runs(session._engines[0].session, monkeypatch)
+        for _ in range(3):
+            for some in (slice(0, 1), slice(0, 5), slice(1, 6), slice(0, 7)):
+                assert (encoder.encode(TEXTS[some]) * expected[some]).sum(1).min() > 0.9999
+        shapes = {(graph.bucket.texts, graph.bucket.longest) for graph in session._graphs.values()}
+        longest = {bucket[1] for bucket in shapes}
+        assert {bucket[0] for bucket in shapes} == {1, 6, 7} and longest <= {16, 24, 32}, (
+            "8 texts are more than it takes"
+        )
+        bindings = [call[0] for call in runs]
+        assert len({id(binding) for binding in bindings[-8:]}) == 3, "the same bindings again and again"
+
+
+def test_tensorrt_batches_are_copied_ahead_to_engines_without_graphs(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with strizh.load(with_engines(folder, CLASSIC, Profile(2, 512, 2, 512)), max_batch_tokens=64) as encoder:
+        session = encoder._pipeline(encoder._sentence).session
+        staged: list[str] = []
+        put = session._put
+        monkeypatch.setattr(
+            session, "_put", lambda batch: (staged.append(threading.current_thread().name), put(batch))[1]
+        )
+        assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
+        assert len(staged) >= 4 and all(name.startswith("strizh-copy") for name in staged) and session.graphs == 0
 
 
 def _count_runs(session: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -191,7 +262,7 @@ def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
     monkeypatch.setitem(sys.modules, tensorrt.PLUG_IN, plug_in)
     monkeypatch.setattr(tensorrt, "_registered", set())
     monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda *call: registered.append(call))
-    device = SimpleNamespace(ep_name=RTX)
+    device = SimpleNamespace(ep_name=RTX, memory_info=lambda kind: None)
     monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device] * 2 if registered else [])
     monkeypatch.setattr(
         onnxruntime.SessionOptions, "add_provider_for_devices", lambda self, *call: added.append(call), raising=False
@@ -201,7 +272,7 @@ def test_tensorrt_plug_in_is_registered_once_and_given_its_device(
         assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
     assert registered == [(RTX, "plug-in.so")]
     assert [devices for devices, _ in added] == [[device], [device]]
-    assert all(set(settings) == {"nv_runtime_cache_path"} for _, settings in added)
+    assert all(set(settings) == {"nv_runtime_cache_path", "enable_cuda_graph"} for _, settings in added)
     assert [providers for _, providers, _ in opened] == [None, None], "a plug-in's session names no providers"
     monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
     with pytest.raises(DeviceError, match=f"{RTX} finds no GPU that it runs on"):

@@ -1,0 +1,170 @@
+"""Sessions of a GPU: buffers that are kept, a CUDA graph for every bucket of batches that comes again, copies ahead."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from strizh.runtime.batching import PackedBatch, Rows
+from strizh.runtime.sessions.buckets import Bucket
+from strizh.runtime.sessions.device_memory import DeviceMemory
+from strizh.runtime.sessions.session import Output, Session
+from strizh.runtime.vectors import Float32
+
+# ONNX Runtime keeps a captured graph and its memory as long as the session, so only buckets that come again have one,
+# and no more than these.
+MOST_GRAPHS = 32
+_GRAPH, _NO_GRAPH = "gpu_graph_id", "-1"
+_KINDS = {"tensor(float)": np.float32}
+Staged = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What is kept for a bucket: buffers on the device, bound, the host's beside, and the options that name its CUDA graph."""
+
+    bucket: Bucket
+    session: onnxruntime.InferenceSession
+    inputs: dict[str, Any]
+    host: dict[str, NDArray[Any]]
+    outputs: dict[str, Any]
+    binding: Any
+    options: Any
+
+
+class DeviceSession(Session):
+    """Batches that come again are filled up to their bucket and run from its buffers; others run as they are.
+
+    Of several batches the next one, if it has no bucket, is copied to the device while another computes. On another
+    device than a GPU the buffers lie there, and the provider ignores the graphs' numbers. The subclasses say which
+    bucket a batch has, and what it looks like when it is filled up.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, **names: Any) -> None:
+        super().__init__(session, **names)
+        self._memory, self._staging = DeviceMemory(session.get_providers()[0]), threading.Lock()
+        self._seen: set[Bucket] = set()
+        self._graphs: dict[Bucket, Graph] = {}
+        self._usual = onnxruntime.RunOptions()
+        for options in (self._usual, self._give_back):
+            options.add_run_config_entry(_GRAPH, _NO_GRAPH)
+
+    @property
+    def graphs(self) -> int:
+        """Buckets with buffers and a CUDA graph of their own."""
+        return len(self._graphs)
+
+    def warm_up(self, batch: PackedBatch, output: Output) -> None:
+        """Capture the batch's bucket now, so that the calls that follow replay its CUDA graph."""
+        for _ in range(3):  # noticed, captured, replayed
+            self.run(batch, output)
+
+    def run_each(
+        self, texts: PackedBatch, batches: Sequence[Rows], output: Output, *, give_back: bool = False
+    ) -> Iterator[Float32]:
+        """As `Session.run_each`, with the inputs of the next batch packed and copied while this one computes."""
+        for number, (batch, staged) in enumerate(self._ahead(texts, batches), 1):
+            yield self._run(batch, output, staged, give_back and number == len(batches))
+
+    def _ahead(self, texts: PackedBatch, batches: Sequence[Rows]) -> Iterator[tuple[PackedBatch, Staged | None]]:
+        """Every batch as `_stage` gives it, with the next one in the making."""
+        if len(batches) < 2:  # a query should not pay for a thread
+            yield from ((texts.take(rows), None) for rows in batches)
+            return
+        with ThreadPoolExecutor(1, "strizh-copy") as copying:
+            upcoming = copying.submit(self._stage, texts, batches[0])
+            for following in [*batches[1:], None]:
+                ready = upcoming.result()
+                if following is not None:
+                    upcoming = copying.submit(self._stage, texts, following)
+                yield ready
+
+    def _stage(self, texts: PackedBatch, rows: Rows) -> tuple[PackedBatch, Staged | None]:
+        """A batch, and its inputs on the device; none for one that may replay a graph, which has buffers of its own."""
+        batch = texts.take(rows)
+        return batch, None if self._bucket(batch) else self._put(batch)
+
+    def _put(self, batch: PackedBatch) -> Staged:
+        """The batch's inputs on the device, in buffers of their own."""
+        found = {}
+        with self._staging:  # one at a time: they pass through the same memory of the host
+            for name, array in self._feed(batch).items():
+                room = self._memory.room("inputs", array.shape, array.dtype)
+                np.copyto(room, array)
+                found[name] = self._memory.buffer(array.shape, array.dtype)
+                found[name].update_inplace(room)  # has been copied when it returns
+        return found
+
+    def _compute(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
+        graph = None if staged else self._graph(batch)
+        if graph is None:
+            return self._compute_staged(batch, output, staged or self._put(batch), give_back)
+        self._replay(graph, batch)
+        found: Float32 = graph.outputs[output.name].numpy()
+        return found[: self._token_shape(batch)[0] if output.per_token else len(batch)].copy()
+
+    def _compute_staged(self, batch: PackedBatch, output: Output, staged: Staged, give_back: bool) -> Float32:
+        """From inputs on the device into page-locked memory, and from there into an array of the caller's own."""
+        rows = self._token_shape(batch) if output.per_token else (len(batch),)
+        result = self._memory.room("results", (*rows, output.width), np.float32)
+        session = self._opened(batch)
+        binding = bound(session, staged)
+        binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+        session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
+        return result.copy()
+
+    def _replay(self, graph: Graph, batch: PackedBatch) -> None:
+        """Compute the outputs of the batch in the graph's buffers, which are valid until its next replay."""
+        with self._staging:
+            for name, array in self._filled(batch, graph.bucket).items():
+                np.copyto(graph.host[name], array)
+                graph.inputs[name].update_inplace(graph.host[name])
+        graph.session.run_with_iobinding(graph.binding, graph.options)
+
+    def _graph(self, batch: PackedBatch) -> Graph | None:
+        """The graph of the batch's bucket, made when that comes for the second time; None for one that has none."""
+        bucket = self._bucket(batch)
+        if bucket is None or bucket in self._graphs:
+            return self._graphs.get(bucket) if bucket else None
+        if bucket.alone or (bucket in self._seen and len(self._graphs) < MOST_GRAPHS):
+            self._graphs[bucket] = self._bind(bucket, batch)
+        self._seen.add(bucket)
+        return self._graphs.get(bucket)
+
+    def _bind(self, bucket: Bucket, batch: PackedBatch) -> Graph:
+        """Buffers of a bucket, bound. All outputs are: they are computed anyway, and what a graph writes is captured."""
+        session, feed = self._opened(batch), self._filled(batch, bucket)
+        inputs = {name: self._memory.buffer(array.shape, array.dtype) for name, array in feed.items()}
+        binding, options, outputs = bound(session, inputs), onnxruntime.RunOptions(), {}
+        for node in session.get_outputs():
+            shape = tuple(axis if isinstance(axis, int) else bucket.axes[axis] for axis in node.shape)
+            outputs[node.name] = self._memory.buffer(shape, _KINDS[node.type])
+            binding.bind_ortvalue_output(node.name, outputs[node.name])
+        options.add_run_config_entry(_GRAPH, str(len(self._graphs) + 1))
+        host = {name: self._memory.array(array.shape, array.dtype) for name, array in feed.items()}
+        return Graph(bucket, session, inputs, host, outputs, binding, options)
+
+    def _opened(self, batch: PackedBatch) -> onnxruntime.InferenceSession:
+        """ONNX Runtime's session that runs this batch."""
+        return self._session
+
+    def _bucket(self, batch: PackedBatch) -> Bucket | None:
+        """What a batch is filled up to; None for one that is to have no CUDA graph."""
+        raise NotImplementedError
+
+    def _filled(self, batch: PackedBatch, bucket: Bucket) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for a batch that is filled up; valid until the next call of this or of `_feed`."""
+        raise NotImplementedError
+
+
+def bound(session: onnxruntime.InferenceSession, inputs: Staged) -> Any:
+    """A binding of a session to inputs on the device."""
+    binding = session.io_binding()
+    for name, value in inputs.items():
+        binding.bind_ortvalue_input(name, value)
+    return binding
