@@ -1,5 +1,6 @@
 """The three kinds of plots of the reports: bars, points, and lines, every one of them named where it is drawn."""
 
+import math
 from collections.abc import Sequence
 from itertools import cycle
 
@@ -48,21 +49,27 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float, float, float, b
     return document(max(left + wide + 130, 30 + width(title)), top + len(rows) * _BAR + 10, parts)
 
 
-def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, float, bool]], floor: float) -> str:
-    """Numbered points and their names, best first: name, x, y, and whether it is ours.
+def scatter(
+    titles: tuple[str, str, str, str],
+    points: Sequence[tuple[str, float, float, bool]],
+    floor: float,
+    edge: float = math.inf,
+) -> str:
+    """Numbered points and their names, best first: name, x, y, and whether it is ours. The last title is the names'.
 
-    Both axes are logarithmic; upwards y falls. A y below `floor` stands at it.
+    Both axes are logarithmic; upwards y falls. A y below `floor` stands at it, an x beyond `edge` at that.
     """
     points = sorted(points, key=lambda point: (max(point[2], floor), -point[1]))
-    xs, ys = [x for _, x, _, _ in points], [max(y, floor) for _, _, y, _ in points]
+    xs, ys = [min(x, edge) for _, x, _, _ in points], [max(y, floor) for _, _, y, _ in points]
     bottom, right = _TOP + _height(points), _LEFT + _WIDER + 26
     across = Axis(min(xs) * 0.85, max(xs) * 1.15, _LEFT, _LEFT + _WIDER)
     # Room above the floor, for the numbers of the many that lose nothing.
     upward = Axis(max(*ys, 10 * floor) * 1.4, floor * 0.3, bottom, _TOP)
-    parts = frame(across, upward, titles, floor)
+    parts = frame(across, upward, titles[:3], floor)
     dots = [(across.place(x), upward.place(y)) for x, y in zip(xs, ys, strict=True)]
     places = beside(dots, _TOP, bottom)
-    names = [f"{name}: {number(x)} times, {-y:+z.2f}" for name, x, y, _ in points]
+    names = [f"{name}: {number(x)}×, {-y:+z.2f}" for name, x, y, _ in points]
+    parts.append(text(right + 28, _TOP - 12, titles[3]))
     parts += [leader(dot, place, FAINT) for dot, place in zip(dots, places, strict=True)]
     parts += [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{OURS[0] if ours else FAINT}" fill-opacity="0.85"/>'
@@ -73,7 +80,7 @@ def scatter(titles: tuple[str, str, str], points: Sequence[tuple[str, float, flo
         parts.append(text(x, y + 4, str(index), anchor="middle", colour=colour, bold=ours))
         parts.append(text(right + 18, height, str(index), anchor="end", colour=colour, bold=ours))
         parts.append(text(right + 28, height, name, colour=colour, bold=ours))
-    return document(right + 48 + max(map(width, names)), bottom + 56, parts)
+    return document(right + 48 + max(map(width, [titles[3], *names])), bottom + 56, parts)
 
 
 def lines(titles: tuple[str, str, str], series: Sequence[tuple[str, Sequence[tuple[float, float]], bool]]) -> str:

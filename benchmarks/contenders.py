@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import engines
+from benchmarks import engines, results
 from benchmarks.engines import Configuration
 from benchmarks.models import Model
 from benchmarks.rounds import Say
@@ -31,9 +31,7 @@ def missing(model: Model, contender: str, why: str) -> dict[str, str]:
 
 def note_versions(result: dict[str, Any], found: Mapping[str, str]) -> None:
     """Put versions into a result; where environments differ in one, all stand there."""
-    for name, version in found.items():
-        known = result["versions"].get(name, "").split("/")
-        result["versions"][name] = "/".join(sorted({*known, version} - {""}))
+    result["versions"] = results.together(result["versions"], found)
 
 
 def open_all(

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.summary import Row, best_ratio, fastest, ratios
+from benchmarks.summary import Row, best_ratio, common_rounds, fastest, ratios
 
 Bound = tuple[float, float]  # required, aim
 
@@ -76,14 +76,29 @@ def judge(rows: Sequence[Row], kind: str) -> Iterator[dict[str, Any]]:
                 continue
             theirs = _peer(goal, case, by)
             if theirs is not None:
-                yield _judgement(goal, kind, ours, theirs)
+                yield _judgement(goal, kind, ours, theirs) | _left_out(goal, case, rows)
+
+
+def _left_out(goal: Goal, case: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """No verdict while a peer that ran, and could be the fastest, has no quiet round."""
+    noisy = [
+        row["contender"]
+        for row in rows
+        if row["case"] == case
+        and _is_rival(goal, row)
+        and not (row["rounds"] or row["error"] or row["parity"]["misses"])
+    ]
+    return {"verdict": f"open: no quiet round of {', '.join(noisy)}"} if noisy else {}
+
+
+def _is_rival(goal: Goal, row: Row) -> bool:
+    return goal.theirs is None and not row["ours"] and row["precision"] in goal.precisions
 
 
 def _peer(goal: Goal, case: str, by: dict[tuple[str, str], Row]) -> Row | None:
     if goal.theirs is not None:
         return by.get((goal.theirs, goal.their_case or case))
-    peers = (row for (_, where), row in by.items() if where == case and not row["ours"])
-    return fastest([row for row in peers if row["precision"] in goal.precisions])
+    return fastest([row for (_, where), row in by.items() if where == case and _is_rival(goal, row)])
 
 
 def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
@@ -106,6 +121,7 @@ def _judgement(goal: Goal, kind: str, ours: Row, theirs: Row) -> dict[str, Any]:
         "ratio": ratio,
         "low": min(found),
         "high": max(found),
+        "rounds": common_rounds(ours, theirs),
         "best": best_ratio(ours, theirs),
         "sense": ">=" if more_is_better else "<=",
         "required": required,

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,20 @@ def kind(machine: dict[str, Any]) -> str:
     return "avx512_bf16" if "avx512_bf16" in machine["flags"] else "other"
 
 
-def header(machine: dict[str, Any]) -> list[str]:
-    """Lines to print above a table."""
+def stamp(machine: dict[str, Any]) -> str:
+    """What names a run: its commit and its day."""
+    return f"commit {machine['commit']}, {machine['date']}"
+
+
+def header(machine: dict[str, Any], runs: Iterable[str] = ()) -> list[str]:
+    """Lines to print above a table, with the runs that its rows are of, or that of `machine` alone."""
+    of = "; ".join(runs) or stamp(machine)
     host = "virtual machine" if machine["virtual"] else "no hypervisor seen"
     return [
         f"{machine['cpu']}, {machine['cores']} cores, L2 {machine['l2_cache']}, L3 {machine['l3_cache']}, "
         f"{machine['memory_gib']} GiB, governor {machine['governor'] or 'not stated'}, {host}",
         f"flags: {' '.join(machine['flags']) or 'none of those that matter'}",
-        f"{machine['system']}, Python {machine['python']}, commit {machine['commit']}, {machine['date']}",
+        f"{machine['system']}, Python {machine['python']}, {of}",
     ]
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import goals, machine
+from benchmarks import goals, machine, results
 from benchmarks.suites import load
 from benchmarks.summary import Row, figures
-from benchmarks.tables import beside_bounds, cosine, number
+from benchmarks.tables import beside_bounds, cosine, number, span_of_rounds
 
 
 def throughput(result: dict[str, Any], source: str) -> str:
     """The tables of one throughput result, under its machine; a goal that is not met says so."""
     lines = [f"**{cpu(result)}** (`{source}`)", ""]
-    lines += [f"{line}  " for line in machine.header(result["machine"])]
+    lines += [f"{line}  " for line in machine.header(result["machine"], results.runs(result["rows"]))]
     if result["method"]["allow_noise"]:
         lines.append("Not for publication: rounds on a machine that was not quiet were counted.  ")
     order = [case.name for case in load("throughput").CASES]
@@ -62,6 +62,6 @@ def _cell(row: Row | None) -> str:
 def _goal(one: dict[str, Any]) -> str:
     bounds = ["-" if one[name] is None else f"{one['sense']} {one[name]:g}" for name in ("required", "aim")]
     middle = beside_bounds(one["ratio"], one["required"], one["aim"])
-    ratio = f"{middle} ({one['low']:.2f}..{one['high']:.2f}) | {one['best']:.2f}"
-    verdict = f"**{one['verdict']}**" if one["verdict"] == "short" else one["verdict"]
+    ratio = f"{middle} ({span_of_rounds(one)}) | {one['best']:.2f}"
+    verdict = one["verdict"] if one["verdict"] in ("PASS", "aim met") else f"**{one['verdict']}**"
     return f"| {one['model']}, {one['case']}: {one['ours']} | {one['theirs']} | {ratio} | {' | '.join(bounds)} | {verdict} |"

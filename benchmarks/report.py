@@ -77,8 +77,6 @@ def _page(own: dict[str, dict[str, Any]], drawn: Sequence[str]) -> str:
     parts = ["# Results on one machine", *(f"![{name}]({name})" for name in drawn)]
     for name, result in own.items():
         parts.append(f"## {name}: {suites.load(name).HELP}\n\n```\n{suites.printed(name, result)}\n```")
-        commits = sorted({row["measured"] for row in result["rows"] if "measured" in row})
-        parts.append(f"Rows of: {'; '.join(commits)}.")
     return "\n\n".join(parts) + "\n"
 
 

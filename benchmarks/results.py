@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UnfitFile
+from benchmarks.machine import stamp
 from benchmarks.summary import Row
 
 FORMAT = 1
@@ -21,11 +22,13 @@ _CHOICE = ("model", "case", "contender", "configuration", "batch_size")
 def update(result: dict[str, Any], path: Path) -> None:
     """Write a result; of the one that is there already, what was not measured anew stays.
 
-    Every row says when and at which commit it was measured. Raises `UnfitFile` where the two cannot stand in one file.
+    Every row says when and at which commit it was measured; `runs` holds the versions of each such run, and `versions` all of
+    them that a row is left of. Raises `UnfitFile` where the two cannot stand in one file.
     """
-    here = result["machine"]
+    run = stamp(result["machine"])
     for row in result["rows"]:
-        row["measured"] = f"commit {here['commit']}, {here['date']}"
+        row["measured"] = run
+    result = result | {"runs": {run: result.get("versions", {})}}
     if path.exists():
         old = read(path)
         _check_fits(old, result, path)
@@ -92,12 +95,34 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     measured = _measured(old["rows"], new["rows"])
     new = new | {"rows": [row for row in new["rows"] if _unit(row) in measured]}
     merged = new | {"rows": [row for row in old["rows"] if _unit(row) not in measured] + new["rows"]}
-    merged |= {name: old[name] | new[name] for name in ("versions", "models", "installed") if name in new}
+    merged |= {name: old[name] | new[name] for name in ("models", "installed") if name in new}
+    merged |= _runs(old, new, merged["rows"])
     if "ceiling" in new:  # a ceiling is the most that was ever seen
         merged["ceiling"] = {name: max(rate, old["ceiling"].get(name, 0.0)) for name, rate in new["ceiling"].items()}
     if "method" in new:
         merged["method"] = new["method"] | {"allow_noise": old["method"]["allow_noise"] or new["method"]["allow_noise"]}
     return merged | _remarks(old, new, merged)
+
+
+def together(*found: Mapping[str, str]) -> dict[str, str]:
+    """Versions by package; where some differ, all of them, with strokes between."""
+    known: dict[str, set[str]] = {}
+    for versions in found:
+        for name, version in versions.items():
+            known.setdefault(name, set()).update(version.split("/"))
+    return {name: "/".join(sorted(versions)) for name, versions in known.items()}
+
+
+def runs(rows: Iterable[Row]) -> list[str]:
+    """The runs that rows are of: each a commit and a day."""
+    return sorted({row["measured"] for row in rows if "measured" in row})
+
+
+def _runs(old: dict[str, Any], new: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Versions of each run that a row is left of, and of all those together."""
+    known = old.get("runs") or dict.fromkeys(runs(old["rows"]), old.get("versions", {}))
+    found = {run: together(known.get(run, {}), new["runs"].get(run, {})) for run in runs(rows)}
+    return {"runs": found, "versions": together(*found.values())}
 
 
 def _measured(old: Sequence[Row], new: Sequence[Row]) -> set[tuple[Any, ...]]:

@@ -22,6 +22,9 @@ class Method:
     """How long and how often. A turn is one engine on one case in one round."""
 
     rounds: int = 7
+    # A case whose contenders share fewer quiet rounds than this gets more, up to `most` times `rounds` in all.
+    common: int = 3
+    most: int = 3
     seconds: float = 0.3  # a turn measures at least so long, and at least one run
     warm_up: float = 0.3  # before a turn of shorter runs, and in a process that has not run yet
     patience: float = 2.0  # seconds that a turn waits for a quiet moment to begin in
@@ -49,8 +52,11 @@ def measure(entries: Sequence[Entry], texts: Callable[[Case], Batch], method: Me
     """Fill the entries; gives a line for each turn that was thrown away."""
     watch = Watch()
     thrown: list[str] = []
-    for number in range(1, method.rounds + 1):
-        for case, group in _by_case(entries):
+    for number in range(1, method.most * method.rounds + 1):
+        due = [(case, group) for case, group in _by_case(entries) if _due(group, number, method)]
+        if not due:
+            break
+        for case, group in due:
             strict = min(entry.estimate for entry in group) < method.long_run
             for entry in group:
                 if entry.error or time.perf_counter() > method.deadline:
@@ -65,6 +71,15 @@ def measure(entries: Sequence[Entry], texts: Callable[[Case], Batch], method: Me
                     _keep(entry, number, turn)
         say(f"round {number} of {method.rounds}, {len(thrown)} turns thrown away so far")
     return thrown
+
+
+def _due(group: Sequence[Entry], number: int, method: Method) -> bool:
+    """Whether a case is given this round: one that was asked for, or one more because ratios of rounds lack rounds."""
+    if number <= method.rounds:
+        return True
+    shared = [{one["number"] for one in entry.rounds} for entry in group if not entry.error]
+    wanted = min(method.common, method.rounds)
+    return time.perf_counter() <= method.deadline and bool(shared) and len(set.intersection(*shared)) < wanted
 
 
 def _turn(

@@ -29,6 +29,11 @@ def speedups(row: Row, other: Row) -> list[float]:
     return common or [median(seconds.values()) / median(one["median"] for one in row["rounds"])]
 
 
+def common_rounds(row: Row, other: Row) -> int:
+    """In how many rounds both have a quiet turn."""
+    return len({one["number"] for one in row["rounds"]} & {one["number"] for one in other["rounds"]})
+
+
 def ratios(row: Row, other: Row) -> list[float]:
     """The row's figure over the other's in each round, in the unit of the case: tokens/s over tokens/s, ms over ms."""
     if row["metric"] == "tokens/s":

@@ -12,6 +12,8 @@ from benchmarks.models import Model
 
 Rows = list[dict[str, Any]]
 
+_PASSAGES = "passages_ru_mixed"
+
 
 def read(folder: Path, name: str) -> Rows:
     """Rows of `name`.jsonl. Raises `UnfitFile` where the folder does not hold it."""
@@ -19,6 +21,20 @@ def read(folder: Path, name: str) -> Rows:
     if not path.is_file():
         raise UnfitFile(f"{folder} holds no {path.name}; --texts wants a folder with it")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def passages(folder: Path, column: str = "text") -> list[str]:
+    """Texts of many lengths: those of `passages_ru_mixed`, or of every file where it has no such column.
+
+    Raises `UnfitFile` where there are none.
+    """
+    rows = read(folder, _PASSAGES)
+    if column not in rows[0]:
+        rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read(folder, path.stem)]
+    found = [str(row[column]) for row in rows if row.get(column)]
+    if not found:
+        raise UnfitFile(f"no file of {folder} has the column {column}; give --column text, or en for English")
+    return found
 
 
 def prompts(model: Model) -> tuple[str, str]:

@@ -36,7 +36,6 @@ CASES = (
     passages(),
     documents(),
 )
-_PASSAGES = "passages_ru_mixed"  # the file of --texts that the case `real-texts` draws from
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -51,8 +50,8 @@ def run(settings: Settings) -> dict[str, Any]:
 
 def _real(settings: Settings) -> Callable[[models.Model], Case]:
     assert settings.texts
-    rows = [str(row["text"]) for row in texts.read(settings.texts, _PASSAGES)]
-    return lambda model: real_strings(rows, texts.prompts(model)[1])
+    found = texts.passages(settings.texts)
+    return lambda model: real_strings(found, texts.prompts(model)[1])
 
 
 def show(result: dict[str, Any]) -> list[str]:

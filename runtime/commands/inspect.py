@@ -50,7 +50,7 @@ def _page(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name, variant in manifest["variants"].items():
         yield ""
         yield from (line for key, value in variant["details"].items() for line in _detail(name, key, value))
-    if manifest["engines"]:
+    if manifest.get("engines"):
         yield from _section("engines of TensorRT")
         yield from _table(["shapes", "graph", "TensorRT", "for", "size"], _engines(manifest))
     if manifest["parity"]:

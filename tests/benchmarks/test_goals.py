@@ -18,6 +18,7 @@ def row(
         "precision": precision,
         "ours": contender.startswith("strizh"),
         "tokens": 2048,
+        "error": "",
         "parity": {"misses": []},
         "rounds": [{"number": number, "median": time, "least": time} for number, time in enumerate(seconds)],
     }
@@ -61,6 +62,25 @@ def test_a_goal_without_a_figure_for_this_machine_or_without_a_peer_is_not_judge
     assert verdicts([ours]) == {}
     assert verdicts([ours, row("openvino bf16", "16x128", [1.0])], "other") == {}
     assert verdicts([ours, row("openvino bf16", "16x128", [])]) == {}
+
+
+def test_there_is_no_verdict_while_a_rival_has_no_quiet_round() -> None:
+    noisy = row("openvino bf16", "16x128", [])
+    rows = [row("strizh cpu-bf16", "16x128", [0.5]), row("torch bf16", "16x128", [1.0]), noisy]
+    assert verdicts(rows) == {"16x128": "open: no quiet round of openvino bf16"}
+    noisy["error"] = "it cannot run"
+    assert verdicts(rows) == {"16x128": "aim met"}
+    noisy |= {"error": "", "precision": "int8"}
+    assert verdicts(rows) == {"16x128": "aim met"}
+
+
+def test_a_ratio_says_of_how_many_common_rounds_it_is() -> None:
+    rows = [row("strizh cpu-bf16", "16x128", [0.5, 0.5, 0.5]), row("torch bf16", "16x128", [1.0, 1.0])]
+    (judged,) = goals.judge(rows, "amx")
+    assert judged["rounds"] == 2
+    rows[1]["rounds"] = [one | {"number": 7} for one in rows[1]["rounds"]]
+    (judged,) = goals.judge(rows, "amx")
+    assert (judged["rounds"], judged["ratio"]) == (0, pytest.approx(2.0))
 
 
 def test_mixed_lengths_are_held_to_equal_ones() -> None:

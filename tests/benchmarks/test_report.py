@@ -74,11 +74,11 @@ def test_quality_stands_beside_the_speed_on_texts(result: dict[str, Any], monkey
 
 
 def test_a_scatter_keeps_its_points_inside_and_a_smaller_loss_is_higher() -> None:
-    points = [("a", 1.0, 0.1, True), ("b", 1e3, 9.0, False), ("c", 30.0, -0.5, False)]
-    plot = ElementTree.fromstring(charts.scatter(("t", "x", "y"), points, 0.01))
+    points = [("a", 1.0, 0.1, True), ("b", 1e3, 9.0, False), ("c", 10.0, -0.5, False), ("d", 40.0, 9.5, False)]
+    plot = ElementTree.fromstring(charts.scatter(("t", "x", "y", "names"), points, 0.01, 20))
     circles = [(float(str(e.get("cx"))), float(str(e.get("cy")))) for e in plot.iter() if e.tag.endswith("circle")]
-    (middle, high), (left, middle_y), (right, low) = circles  # best first
-    assert left < middle < right
+    (middle, high), (left, middle_y), (right, low), (edge, _) = circles  # best first
+    assert left < middle < right == edge
     assert high < middle_y < low  # SVG counts downwards
     assert {e.text for e in plot.iter()} & {"0.01", "0.1", "1"} == {"0.01", "0.1", "1"}
     assert "0.005" not in {e.text for e in plot.iter()}, "nothing stands below the floor"
@@ -89,7 +89,7 @@ def test_the_quality_of_the_file_that_was_quickest_stands_beside_its_speed(
     result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(charts, "scatter", lambda titles, points, floor: drawn.extend(points) or "")
+    monkeypatch.setattr(charts, "scatter", lambda titles, points, *bounds: drawn.extend(points) or "")
     result["rows"] += [row("openvino", 0.8, "texts") | {"configuration": "quick.onnx"}]
     rows = [
         {"model": "base", "contender": name, "configuration": file, "ours": False}

@@ -58,6 +58,27 @@ def test_runs_fill_one_file_case_by_case(tmp_path: Path) -> None:
     assert merged["failures"] == ["base: a on 1x16: failed"]  # of the case that was not measured again
 
 
+def test_versions_of_every_run_that_a_row_is_left_of_stand_above_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.json"
+
+    def measure(rows: dict[str, str], commit: str, **versions: str) -> dict[str, Any]:
+        result = run(rows, versions=versions)
+        result["machine"]["commit"] = commit
+        results.update(result, path)
+        return results.read(path)
+
+    measure({"16x128": "a", "1x16": "a"}, "one", engine="1.9", gone="7")
+    both = measure({"1x16": "a"}, "two", engine="1.10", other="3")
+    assert both["versions"] == {"engine": "1.10/1.9", "gone": "7", "other": "3"}
+    assert both["runs"]["commit two, today"] == {"engine": "1.10", "other": "3"}
+    assert results.runs(both["rows"]) == ["commit one, today", "commit two, today"]
+    last = measure({"16x128": "a"}, "three", engine="1.11")
+    assert last["versions"] == {"engine": "1.10/1.11", "other": "3"}  # nothing is left of the first run
+    del last["runs"]  # as it was written once: all versions are those of each row that was there
+    results.write(last, path)
+    assert measure({"16x128": "a"}, "four", engine="2")["versions"] == {"engine": "1.10/1.11/2", "other": "3"}
+
+
 def test_a_case_without_a_quiet_round_pushes_no_older_one_out(tmp_path: Path) -> None:
     path = tmp_path / "throughput.json"
     quiet, noisy = run({"1x16": "a"}), run({"1x16": "a", "ragged": "a"})

@@ -10,9 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+import strizh
 from strizh import kernels
 from strizh.export import export_model
 from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
+from strizh.runtime.errors import BundleError
 
 CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 HIDDEN = 8
@@ -127,6 +129,19 @@ def tiny() -> SimpleNamespace:
         word_tokenizer=word_tokenizer,
         write_manifest=write_manifest,
     )
+
+
+@pytest.fixture
+def refuses() -> Callable[[Path, str], None]:
+    """`refuses(folder, message)`: loading raises a BundleError that matches the message, in one line."""
+
+    def check(folder: Path, message: str) -> None:
+        with pytest.raises(BundleError, match=message) as caught:
+            strizh.load(folder)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 800
+
+    return check
 
 
 @pytest.fixture(scope="session")
