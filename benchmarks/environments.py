@@ -6,6 +6,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from benchmarks.errors import NotInstallable
+
 REQUIREMENTS = Path(__file__).with_name("environments")
 HOME = Path(__file__).resolve().parents[1] / "build" / "benchmarks"
 MAIN = "main"  # the interpreter that runs the harness
@@ -37,7 +39,7 @@ def python(name: str) -> str | None:
 
 
 def install(name: str) -> None:
-    """Make an environment anew from its list. Raises `CalledProcessError` where pip or npm fails, `OSError` without npm.
+    """Make an environment anew from its list. Raises `NotInstallable` where pip or npm fails or is missing.
 
     A list that begins with "# with main" gets an environment that sees the harness's own packages besides.
     """
@@ -57,19 +59,26 @@ def see(folder: Path, line: str) -> None:
 
 
 def _install_python(folder: Path, requirements: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     if requirements.read_text(encoding="utf-8").startswith("# with main"):  # before pip, which then adds only the rest
         see(folder, "import site; site.addsitedir({!r})")
-    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+    _run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(requirements)])
 
 
 def _install_node(folder: Path) -> None:
+    if not shutil.which("npm"):
+        raise NotInstallable("npm is not installed here; install Node.js with it")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy(REQUIREMENTS / "node.json", folder / "package.json")
     # Scripts are off: they would fetch CUDA's libraries.
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-    subprocess.run(command, check=True)
+    _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)])
+
+
+def _run(command: list[str]) -> None:
+    program = Path(command[0]).name
+    if status := subprocess.run(command).returncode:
+        raise NotInstallable(f"{program} ended with status {status}; what it said stands above")
 
 
 def _complete(folder: Path) -> bool:

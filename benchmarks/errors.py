@@ -18,3 +18,7 @@ class UnfitFile(BenchmarkError):
 
 class UnfitOption(BenchmarkError):
     """An option that the suite does not heed, or one that it cannot do without."""
+
+
+class NotInstallable(BenchmarkError):
+    """An environment cannot be made here; pip or npm has printed why, or is missing."""

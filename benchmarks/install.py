@@ -1,7 +1,6 @@
 """Install environments of engines whose packages strizh does not need: `python benchmarks/install.py [NAME ...]`."""
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import environments
+from benchmarks.errors import NotInstallable
 
 
 def main() -> int:
@@ -20,14 +20,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(environments.names())}")
     names = parser.parse_args().names or environments.names()
-    if unknown := set(names) - set(environments.names()):
+    if unknown := [name for name in names if name not in environments.names()]:
         parser.error(f"no environment {', '.join(unknown)}; there are {', '.join(environments.names())}")
     failed = []
     for name in names:
         print(f"{name} ...", flush=True)
         try:
             environments.install(name)
-        except (subprocess.CalledProcessError, OSError) as error:
+        except NotInstallable as error:
             failed.append(name)
             print(f"{name} failed: {error}", file=sys.stderr)
     return 1 if failed else 0

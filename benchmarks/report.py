@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("results", nargs="?", type=Path, default=machine.ROOT / "benchmarks" / "results")
     parser.add_argument("--readme", type=Path, help="put the tables between the marks of this file")
     args = parser.parse_args(argv)
+    if args.readme and not args.readme.is_file():
+        parser.error(f"{args.readme} is no file; --readme wants the one with the marks that the tables belong between")
     try:
         found = {path: results.read(path) for path in sorted(args.results.rglob("*.json"))}
     except UnfitFile as error:

@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def check_fits(path: Path, suite: str, machine: dict[str, Any], threads: int) -> None:
     """Raises `UnfitFile` where a result of this suite, measured here, could not be written: asked before measuring."""
-    home = next(folder for folder in path.absolute().parents if folder.exists())
+    home = next((folder for folder in path.absolute().parents if folder.exists()), path)
     if path.is_dir() or not home.is_dir() or not os.access(path if path.exists() else home, os.W_OK):
         raise UnfitFile(f"{path} cannot be written; give a file in a folder of yours")
     if path.exists():

@@ -15,7 +15,7 @@ if not __package__:  # run as a script, not imported
     del sys.path[0]
 
 from benchmarks import machine, results, suites
-from benchmarks.errors import BenchmarkError, UnfitOption
+from benchmarks.errors import BenchmarkError, UnfitFile, UnfitOption
 from benchmarks.rounds import Method
 from benchmarks.suites import Settings
 from strizh.runtime.cores import usable_cores
@@ -48,6 +48,14 @@ def _settings(args: argparse.Namespace) -> Settings:
         if getattr(args, option) is not None and option not in suite.HEEDS:
             known = ", ".join(f"--{name}" for name in ("models", *suite.HEEDS))
             raise UnfitOption(f"{args.suite} has no use for --{option}; besides those of every suite it heeds {known}")
+    for option, least in (("threads", 1), ("rounds", 0), ("seconds", 0), ("limit", 0), ("batches", 1)):
+        given = getattr(args, option)
+        if given is not None and not given >= least:
+            raise UnfitOption(f"--{option} is {given:g}, expected {least} or more")
+    if args.texts and not args.texts.is_dir():
+        raise UnfitFile(
+            f"{args.texts} is no folder; --texts wants one with .jsonl files, an object with `text` on each line"
+        )
     if args.json:
         results.check_fits(args.json, args.suite, here, args.threads)
     return Settings(
@@ -88,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--texts", type=Path, help="folder of jsonl with real texts; ours without it")
     parser.add_argument(
-        "--column", help="quality: the side of the texts that is read, `en` for English (default: text)"
+        "--column", help="quality, parity: the side of the texts that is read, `en` for English (default: text)"
     )
     parser.add_argument("--threads", type=int, default=usable_cores(), help="for every engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=usual.rounds)

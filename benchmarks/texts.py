@@ -19,7 +19,9 @@ def read(folder: Path, name: str) -> Rows:
     """Rows of `name`.jsonl. Raises `UnfitFile` where the folder does not hold it."""
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise UnfitFile(f"{folder} holds no {path.name}; --texts wants a folder with it")
+        raise UnfitFile(
+            f"{folder} holds no {path.name}; --texts wants a folder with it, an object with `text` on each line"
+        )
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

@@ -189,3 +189,13 @@ def test_a_readme_without_marks_is_left_alone(tmp_path: Path, result: dict[str, 
     readme.write_text("nothing to replace\n")
     assert report.main([str(tmp_path), "--readme", str(readme)]) == 1
     assert readme.read_text() == "nothing to replace\n"
+
+
+def test_a_readme_that_is_not_there_is_refused_before_anything_is_written(
+    tmp_path: Path, result: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.write(result, tmp_path / "throughput.json")
+    with pytest.raises(SystemExit):
+        report.main([str(tmp_path), "--readme", str(tmp_path / "absent.md")])
+    assert "absent.md is no file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]

@@ -84,3 +84,24 @@ def test_every_suite_says_what_it_is() -> None:
         assert suite.HELP
         assert suite.MODELS
         assert set(suite.HEEDS) <= set(suites.OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("latency", "--threads", "0"), "--threads is 0, expected 1 or more"),
+        (("latency", "--rounds", "-1"), "--rounds is -1, expected 0 or more"),
+        (("latency", "--seconds", "nan"), "--seconds is nan, expected 0 or more"),
+        (("memory", "--batches", "0"), "--batches is 0, expected 1 or more"),
+        (("quality", "--texts", "no such"), "no such is no folder; --texts wants one"),
+        (("latency", "--json", "/"), "/ cannot be written"),
+        (("memory", "--texts", "."), "memory has no use for --texts"),
+    ],
+    ids=lambda case: " ".join(case) if isinstance(case, tuple) else "",
+)
+def test_what_an_option_cannot_be_is_one_line(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
+) -> None:
+    assert run.main([*options, "--models", "no such"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
