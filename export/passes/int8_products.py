@@ -34,35 +34,45 @@ def inputs_of_products(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
 def quantize_products(model: onnx.ModelProto, sites: Sequence[Site], *, switches: bool = False) -> None:
     """Replace the products of `sites` in place; each brings its weights as int8 codes.
 
-    With `switches` the float products stay beside them, and a boolean input with the site's name says which is used.
+    With `switches` the float products stay beside them, and a boolean input with the site's name says which is computed.
     """
     by_weight: Mapping[str, Site] = {weight: site for site in sites for weight in site.weights}
     rewriter = Rewriter(model)
     quantized: dict[str, tuple[str, str | None]] = {}
     for node in rewriter.old:
         site = by_weight.get(node.input[1]) if node.op_type == "MatMul" else None
+        name = node.output[0]
         if site is None:
             rewriter.keep(node)
-            continue
-        x, name = node.input[0], node.output[0]
-        if x not in quantized:
-            quantized[x] = _activations(rewriter, site, x, name)
-        activations, row_scale = quantized[x]
-        weight = _weight(rewriter, site, node.input[1])
-        result = f"{name}/int8" if switches else name
-        if row_scale is None:
-            rewriter.add("MatMul", [activations, weight], result)
+        elif switches:
+            with rewriter.branch(f"{name}/int8") as ours:
+                _product(rewriter, site, node, f"{name}/of_codes", {})
+            with rewriter.branch(f"{name}/float") as exact:
+                rewriter.add("MatMul", node.input, f"{name}/of_floats")
+            rewriter.add("If", [site.name], name, then_branch=ours, else_branch=exact)
         else:
-            product = rewriter.add("MatMul", [activations, weight], f"{name}/product")
-            rewriter.add("Mul", [product, row_scale], result)
-        if switches:
-            exact = rewriter.add("MatMul", [x, node.input[1]], f"{name}/float")
-            rewriter.add("Where", [site.name, result, exact], name)
+            _product(rewriter, site, node, name, quantized)
     if switches:
         model.graph.input.extend(
             onnx.helper.make_tensor_value_info(site.name, onnx.TensorProto.BOOL, ()) for site in sites
         )
     rewriter.finish()
+
+
+def _product(
+    rewriter: Rewriter, site: Site, node: onnx.NodeProto, result: str, quantized: dict[str, tuple[str, str | None]]
+) -> None:
+    """The product in int8, as `result`. `quantized` are the inputs that have been, for products that share one."""
+    x, name = node.input[0], node.output[0]
+    if x not in quantized:
+        quantized[x] = _activations(rewriter, site, x, name)
+    activations, row_scale = quantized[x]
+    weight = _weight(rewriter, site, node.input[1])
+    if row_scale is None:
+        rewriter.add("MatMul", [activations, weight], result)
+    else:
+        product = rewriter.add("MatMul", [activations, weight], f"{name}/product")
+        rewriter.add("Mul", [product, row_scale], result)
 
 
 def _activations(rewriter: Rewriter, site: Site, x: str, at: str) -> tuple[str, str | None]:

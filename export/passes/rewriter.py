@@ -1,6 +1,7 @@
 """A model whose nodes are replaced one by one."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ class Rewriter:
         self.model = model
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._nodes: list[onnx.NodeProto] = []
+        self._read: set[str] = set()
 
     @property
     def old(self) -> Iterator[onnx.NodeProto]:
@@ -25,11 +27,24 @@ class Rewriter:
     def keep(self, node: onnx.NodeProto) -> None:
         """Take a node over."""
         self._nodes.append(node)
+        self._read.update(node.input)
 
     def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """A new node of standard ONNX with one output, which also names it."""
-        self._nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
+        self.keep(helper.make_node(op, list(inputs), [output], name=output, **attributes))
         return output
+
+    @contextmanager
+    def branch(self, name: str) -> Iterator[onnx.GraphProto]:
+        """The nodes that are added meanwhile become this graph, for an `If`; the last of them gives its output."""
+        outside, self._nodes = self._nodes, []
+        graph = onnx.GraphProto(name=name)
+        try:
+            yield graph
+            graph.node.extend(self._nodes)
+            graph.output.add(name=self._nodes[-1].output[0]).type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        finally:
+            self._nodes = outside
 
     def is_initializer(self, name: str) -> bool:
         """Whether a value is stored in the model, not made by a node."""
@@ -59,7 +74,6 @@ class Rewriter:
         graph = self.model.graph
         del graph.node[:]
         graph.node.extend(self._nodes)
-        read = {name for node in self._nodes for name in node.input}
         for index in reversed(range(len(graph.initializer))):
-            if graph.initializer[index].name not in read:
+            if graph.initializer[index].name not in self._read:
                 del graph.initializer[index]

@@ -18,6 +18,7 @@ from strizh.kernels.reference_int8 import quantize_rows
 
 _TINY = 1e-30
 _LEAST = 1e-5  # of the largest: a channel or row that is always zero has no say in its smoothing
+_COLUMNS = 512  # of a site's weights, evenly over them: enough to tell one alpha from another
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ def search(
     observed: Observed, weights: Sequence[Array], activations: type[Static] | PerRow | OwnRange, int8: Int8
 ) -> Smoothed:
     """Try every alpha of the recipe. `weights` are [in, out]; `Static` asks for a scale of the calibration's reach."""
-    weight = np.concatenate(list(weights), axis=1)
+    every = np.concatenate(list(weights), axis=1)
+    heaviest = np.maximum(every.max(-1), -every.min(-1))
+    weight = np.ascontiguousarray(every[:, :: max(1, every.shape[1] // _COLUMNS)])
     rows = observed.some
     exact = rows @ weight
     power = (exact**2).mean(-1)
@@ -43,7 +46,7 @@ def search(
     share = 1 / np.sqrt(np.maximum(power * power.mean(), _TINY))
     found = []
     for alpha in (0.0, *int8.alphas):
-        smoothing = _smoothing(observed.largest, weight, alpha) if alpha else None
+        smoothing = _smoothing(observed.largest, heaviest, alpha) if alpha else None
         scale = np.float32(1) if smoothing is None else smoothing
         quantizer = _static(observed.largest / scale, int8.headroom) if isinstance(activations, type) else activations
         codes, column_scale = columns(weight * np.reshape(scale, (-1, 1)), int8.weight_max)
@@ -52,9 +55,9 @@ def search(
     return min(found, key=lambda one: one.error)
 
 
-def _smoothing(activations: Array, weight: Array, alpha: float) -> Array:
-    rows = np.abs(weight).max(-1)
-    x, w = (np.log(np.maximum(side, max(float(side.max()), _TINY) * _LEAST)) for side in (activations, rows))
+def _smoothing(activations: Array, weights: Array, alpha: float) -> Array:
+    """From the largest magnitude of each channel of the activations, and of each row of the weights."""
+    x, w = (np.log(np.maximum(side, max(float(side.max()), _TINY) * _LEAST)) for side in (activations, weights))
     power = alpha * x - (1 - alpha) * w
     return np.asarray(np.exp(power - power.mean()), np.float32)
 
