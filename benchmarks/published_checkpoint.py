@@ -55,9 +55,10 @@ def _randomise(model: Any) -> None:
             spread = 0.1 if is_norm or name.endswith("bias") else parameter.shape[-1] ** -0.5
             if name.endswith("SelfAttention.q.weight"):  # T5 has no scale: its own initialisation has it in here
                 spread *= model.config.d_kv**-0.5
-            if name.endswith(("o_proj.weight", "down_proj.weight")):  # GPT-2's, so that layers refine what they add to
+            # As GPT-2 begins, and ModernBERT (its Wo): layers refine what they add to.
+            if name.endswith(("o_proj.weight", "down_proj.weight", "attn.Wo.weight", "mlp.Wo.weight")):
                 spread *= (2 * model.config.num_hidden_layers) ** -0.5
-            if name.endswith(("embed_tokens.weight", "rel_embeddings.weight")):
+            if name.endswith(("embed_tokens.weight", "shared.weight", "rel_embeddings.weight")):
                 spread = 1.0
             parameter.normal_(1.0 if is_norm else 0.0, spread)
 
