@@ -58,18 +58,11 @@ def check(case: Case, library: Path, device: str) -> Iterator[dict[str, Any]]:
 
 def measure(
     spec: EncoderSpec, weights: Weights, library: Path, batches: Mapping[str, tuple[int, ...]]
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Seconds and tokens of each batch, from ids on the host to vectors on the host."""
     opened = session(target.build(spec, weights), library)
-    output, rows = Output("sentence_embedding", spec.embedding_dimension), []
+    output = Output("sentence_embedding", spec.embedding_dimension)
     for case, lengths in batches.items():
         batch = PackedBatch.pack(draw(lengths, spec.vocab_size))
         opened.warm_up(batch, output)
-        rows.append(
-            {
-                "case": case,
-                "seconds": seconds(partial(opened.run, batch, output), "cuda"),
-                "tokens": sum(lengths),
-            }
-        )
-    return rows
+        yield {"case": case, "seconds": seconds(partial(opened.run, batch, output), "cuda"), "tokens": sum(lengths)}

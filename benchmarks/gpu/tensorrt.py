@@ -62,11 +62,12 @@ def measure(
 
 
 def _profiles(cases: Sequence[tuple[int, ...]]) -> list[Profile]:
-    """One for a text alone and one for batches: an engine takes up to a minute to build."""
+    """Two for a text alone, of which a short one replays CUDA graphs, and one for batches: each takes a minute to build."""
     alone = max((max(lengths) for lengths in cases if len(lengths) == 1), default=1)
     batches = [lengths for lengths in cases if len(lengths) > 1]
     most, longest = min(max(map(len, batches)), _MOST_TEXTS), max(map(max, batches))
-    return [Profile(1, alone, 1, min(alone, 64)), Profile(most, longest, most, min(longest, 256))]
+    short = min(alone, 64)
+    return [Profile(1, short, 1, short), Profile(1, alone, 1, alone), Profile(most, longest, most, min(longest, 256))]
 
 
 def _opened(graph: Path, profile: Profile, builder: Builder | None) -> Any:
