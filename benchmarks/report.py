@@ -1,8 +1,8 @@
 """Results to plots and to the README's tables: `python benchmarks/report.py [RESULTS] [--readme README.md]`.
 
 Every folder of `*.json` that `run.py --json` wrote, one a machine, gets its plots and a page with all its tables. The
-tables that replace what stands between the marks in the project's README are therefore no older than their results; nor is
-the table of families.
+tables that replace what stands between the marks in the project's README are therefore no older than their results; nor are
+the tables of losses and of families.
 """
 
 import argparse
@@ -19,11 +19,12 @@ if not __package__:  # run as a script, not imported
 
     del sys.path[0]
 
-from benchmarks import machine, markdown, plots, results, suites
+from benchmarks import losses, machine, markdown, plots, results, suites
 from benchmarks.errors import UnfitFile
 from benchmarks.suites import families
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+LOSSES_BEGIN, LOSSES_END = "<!-- losses: begin -->", "<!-- losses: end -->"
 PAGE = "tables.md"
 FAMILIES_BEGIN, FAMILIES_END = "<!-- families: begin -->", "<!-- families: end -->"
 
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         drawn = _draw(folder, own)
         (folder / PAGE).write_text(_page(own, drawn), encoding="utf-8")
         at = os.path.relpath(folder, readme.parent)
+        if {"quality", "parity"} <= own.keys():
+            sections.setdefault((LOSSES_BEGIN, LOSSES_END), []).append(losses.markdown(own["quality"], own["parity"]))
         if "throughput" in own:
             text = markdown.throughput(own["throughput"], f"{at}/throughput.json")
             images = "\n".join(f"![{name}]({at}/{name})" for name in drawn)
