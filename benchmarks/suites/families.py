@@ -37,8 +37,8 @@ NOTES = (
     f"{', '.join(map(str, LENGTHS))} tokens drawn over the whole vocabulary, in one batch",
     "GTE, EuroBERT, Qwen3 and ModernBERT have output products drawn smaller, by the root of twice their layers, as GPT-2 and "
     "ModernBERT begin, and the T5 encoder has embeddings of deviation 1, as T5 begins; otherwise bfloat16 is worse (Qwen3 of a "
-    "few layers 0.99928; of width 384, as deep as published: ModernBERT 0.999940 for 0.999993, T5 0.999864 for 0.999884), and "
-    "their published weights were not at hand",
+    "few layers 0.99928; of width 384, as deep as published: ModernBERT 0.999940 instead of 0.999993, T5 0.999864 instead of "
+    "0.999884), and their published weights were not at hand",
     "int8 is planned on sentences and measured on tokens that it has not seen: a published checkpoint's own figures are in its "
     "bundle's manifest",
 )
