@@ -1,114 +1,65 @@
 """The graphs for CUDA, run in NumPy: every architecture, every rotary scaling, in float32 against the spec, in half safely."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from small_encoders import (
+    TEXTS,
+    bert,
+    cosines,
+    deberta_v1,
+    modernbert,
+    qwen3,
+    rope_bert,
+    t5,
+    weights_of,
+    with_heads,
+    xlm_roberta,
+)
 
 from strizh.export import reference, targets
 from strizh.export.emulation.run import Emulation
 from strizh.export.recipes import CUDA_BF16, CUDA_FP16
-from strizh.export.spec import (
-    Activation,
-    Classifier,
-    EncoderSpec,
-    Layer,
-    Norm,
-    Pooling,
-    Positions,
-    Projection,
-    Rope,
-    Scaling,
-)
+from strizh.export.spec import Activation, Pooling, Scaling
 from strizh.export.targets import cuda
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.errors import UnsupportedModel
 
-BERT = EncoderSpec(
-    family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
-    layers=(Layer(), Layer()), positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
-    activation=Activation.GELU, norm_eps=1e-12, attention_scale=8**-0.5, normalize=True,
-)  # fmt: skip
-_ROPE = Rope(theta=10000.0, dim=8, trained_positions=8)
-_PLAIN: dict[str, Any] = {
-    "attention_bias": (False,) * 4,
-    "mlp_bias": (False, False),
-    "norm_bias": False,
-    "pre_norm": True,
-}
-T5 = dataclasses.replace(
-    BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=8, relative_max_distance=20, gated_mlp=True,
-    activation=Activation.GELU_TANH, norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, final_norm=True, **_PLAIN,
-)  # fmt: skip
-ROPEBERT = dataclasses.replace(BERT, positions=Positions.ROTARY, layers=(Layer(rope=_ROPE),) * 2)
-
-
-def rope_bert(**changes: Any) -> EncoderSpec:
-    return dataclasses.replace(ROPEBERT, layers=(Layer(rope=dataclasses.replace(_ROPE, **changes)),) * 2)
-
-
+BERT = bert()
+T5 = t5(BERT)
 SPECS = {
     "bert": BERT,
-    "xlm-roberta": dataclasses.replace(BERT, positions=Positions.ABSOLUTE_BY_ID, position_offset=2),
-    "ropebert": ROPEBERT,
-    "ropebert, linear": rope_bert(scaling=Scaling.LINEAR, factor=4.0),
-    "ropebert, dynamic": rope_bert(scaling=Scaling.DYNAMIC, factor=2.0),
-    "gte: ntk, gated": dataclasses.replace(rope_bert(scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
-    "half rotated": rope_bert(dim=4),
+    "xlm-roberta": xlm_roberta(BERT),
+    "ropebert": rope_bert(BERT),
+    "ropebert, linear": rope_bert(BERT, scaling=Scaling.LINEAR, factor=4.0),
+    "ropebert, dynamic": rope_bert(BERT, scaling=Scaling.DYNAMIC, factor=2.0),
+    "gte: ntk, gated": dataclasses.replace(rope_bert(BERT, scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
+    "half rotated": rope_bert(BERT, dim=4),
     "heads of 26": dataclasses.replace(
         BERT, hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
     ),
     "rotated heads of 26": dataclasses.replace(
-        rope_bert(dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
+        rope_bert(BERT, dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
     ),
-    "deberta-v1: no bias of k": dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
+    "deberta-v1: no bias of k": deberta_v1(BERT),
     "no bias of the output": dataclasses.replace(BERT, attention_bias=(True, True, True, False)),
     "t5": T5,
     "t5 1.0: relu without a gate": dataclasses.replace(T5, activation=Activation.RELU, gated_mlp=False),
-    "modernbert": dataclasses.replace(
-        BERT, positions=Positions.ROTARY, gated_mlp=True, final_norm=True, **_PLAIN,
-        layers=(Layer(Rope(16e4, 8), attention_norm=False), Layer(Rope(1e4, 8), window=3)),
-    ),
-    "qwen3": dataclasses.replace(
-        BERT, positions=Positions.ROTARY, layers=(Layer(Rope(1e6, 8)),) * 2, num_kv_heads=1, head_norm=True, causal=True,
-        gated_mlp=True, activation=Activation.SILU, norm=Norm.RMS, embedding_norm=False, final_norm=True,
-        pooling=(Pooling.LAST,), **_PLAIN,
-    ),
-    "shared key heads with biases": dataclasses.replace(ROPEBERT, num_kv_heads=1),
+    "modernbert": modernbert(BERT),
+    "qwen3": qwen3(BERT),
+    "shared key heads with biases": dataclasses.replace(rope_bert(BERT), num_kv_heads=1),
     "pre-norm with every bias, no final norm": dataclasses.replace(BERT, pre_norm=True, gated_mlp=True),
     "no biases, no gate": dataclasses.replace(BERT, mlp_bias=(False, False), attention_bias=(False,) * 4, norm_bias=False),
-    "poolings, projection, classifier": dataclasses.replace(
-        BERT, pooling=(Pooling.MEAN, Pooling.MAX, Pooling.FIRST_TOKEN_TRANSFORM, Pooling.WEIGHTED_MEAN),
-        projections=(Projection(96, 20, True, "tanh"), Projection(20, 5, False, "identity")),
-        classifier=Classifier(("no", "yes", "maybe"), Pooling.CLS, "tanh"),
-    ),
+    "poolings, projection, classifier": with_heads(BERT),
     "other poolings": dataclasses.replace(BERT, pooling=(Pooling.CLS, Pooling.LAST, Pooling.MEAN_SQRT_LEN)),
 }  # fmt: skip
-# Lengths on both sides of the trained 8 positions; 1 is the id of padding, which XLM-R does not count.
-TEXTS = [[0, 2], [0, 5, 2], [0, 7, 1, 9, 1, 2], [0, *range(4, 18), 2], [0, *range(4, 34), 2]]
-
-
-def weights_of(spec: EncoderSpec) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-
-    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
-        noise = rng.normal(size=shape)
-        if "norm" in slot and slot.endswith("weight"):
-            return (1 + 0.1 * noise).astype(np.float32)
-        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
-
-    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
 
 
 def run(model: onnx.ModelProto, texts: list[list[int]]) -> dict[str, np.ndarray]:
     return Emulation(model).run(PackedBatch.pack(texts))
-
-
-def cosines(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    return (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -232,7 +183,7 @@ def test_a_graph_stays_on_the_device_and_reads_every_initialiser(name: str) -> N
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_int8_embeddings_are_off_by_their_rounding(precision: str) -> None:
-    spec = rope_bert()
+    spec = rope_bert(BERT)
     weights = weights_of(spec)
     recipe = {"fp16": CUDA_FP16, "bf16": CUDA_BF16}[precision]
     model = targets.build(recipe, spec, weights, "embedding", int8_table=True)
@@ -241,6 +192,5 @@ def test_int8_embeddings_are_off_by_their_rounding(precision: str) -> None:
     assert tensors["embeddings.word.codes"] == onnx.TensorProto.INT8 and "embeddings.word" not in tensors
     expected = reference.run(spec, weights, TEXTS).sentence_embedding
     found = Emulation(model).run(PackedBatch.pack(TEXTS))
-    cosines = (found["sentence_embedding"] * expected).sum(1) / np.linalg.norm(expected, axis=1)
-    assert (cosines / np.linalg.norm(found["sentence_embedding"], axis=1)).min() > 0.999
+    assert cosines(found["sentence_embedding"], expected).min() > 0.999
     assert found["zero_or_nan"].shape == () and found["zero_or_nan"] == 0

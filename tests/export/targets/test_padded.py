@@ -7,35 +7,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from small_encoders import TEXTS, bert, deberta_v1, eurobert, modernbert, qwen3, t5, weights_of
 
 from strizh.export import reference
-from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Pooling, Positions, Rope
+from strizh.export.spec import Activation, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.targets import ort, portable
 
-BERT = EncoderSpec(
-    family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
-    layers=(Layer(),) * 3, positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
-    activation=Activation.GELU, norm_eps=1e-12, attention_scale=8**-0.5, normalize=True,
-)  # fmt: skip
-_PLAIN: dict[str, Any] = {
-    "attention_bias": (False,) * 4,
-    "mlp_bias": (False, False),
-    "norm_bias": False,
-    "pre_norm": True,
-}
-T5 = dataclasses.replace(
-    BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=8, relative_max_distance=20, gated_mlp=True,
-    activation=Activation.GELU_TANH, norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, final_norm=True, **_PLAIN,
-)  # fmt: skip
-MODERNBERT = dataclasses.replace(
-    BERT, positions=Positions.ROTARY, gated_mlp=True, final_norm=True, **_PLAIN,
-    layers=(Layer(Rope(16e4, 8), attention_norm=False), Layer(Rope(1e4, 8), window=3), Layer(Rope(1e4, 8), window=3)),
-)  # fmt: skip
-EUROBERT = dataclasses.replace(
-    BERT, positions=Positions.ROTARY, gated_mlp=True, activation=Activation.SILU, norm=Norm.RMS, embedding_norm=False,
-    final_norm=True, num_heads=4, num_kv_heads=2, head_size=6, **_PLAIN, layers=(Layer(Rope(25e4, 6)),) * 3,
-)  # fmt: skip
-QWEN3 = dataclasses.replace(EUROBERT, head_norm=True, causal=True, pooling=(Pooling.LAST,))
+BERT = bert(layers=3)
+T5 = t5(BERT)
+MODERNBERT = modernbert(BERT)
+FOUR_HEADS = dataclasses.replace(BERT, num_heads=4, head_size=6)
 DEBERTA = dataclasses.replace(
     BERT, positions=Positions.DISENTANGLED, relative_buckets=16, relative_max_distance=20, attention_scale=24**-0.5,
     position_terms=("c2p", "p2c"),
@@ -44,7 +25,7 @@ DEBERTA = dataclasses.replace(
 SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
     "bert": (BERT, {"SkipLayerNormalization": 6, "BiasGelu": 3}),
     "deberta-v1: no bias of k": (
-        dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
+        deberta_v1(BERT),
         {"SkipLayerNormalization": 6, "BiasGelu": 3},
     ),
     "t5": (T5, {"SkipSimplifiedLayerNormalization": 6, "FastGelu": 3}),
@@ -53,8 +34,8 @@ SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
         {"SkipSimplifiedLayerNormalization": 6},
     ),
     "modernbert": (MODERNBERT, {"SkipLayerNormalization": 6, "Gelu": 3, "RotaryEmbedding": 6}),
-    "eurobert": (EUROBERT, {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
-    "qwen3": (QWEN3, {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
+    "eurobert": (eurobert(FOUR_HEADS, num_kv_heads=2), {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
+    "qwen3": (qwen3(FOUR_HEADS, num_kv_heads=2), {"SkipSimplifiedLayerNormalization": 6, "RotaryEmbedding": 6}),
     "one key head for all": (
         dataclasses.replace(BERT, num_kv_heads=1),
         {"SkipLayerNormalization": 6, "BiasGelu": 3},
@@ -88,19 +69,6 @@ SPECS: dict[str, tuple[EncoderSpec, dict[str, int]]] = {
         {"SkipSimplifiedLayerNormalization": 6, "FastGelu": 3},
     ),
 }
-TEXTS = [[0, *range(4, 4 + n), 2] for n in (0, 1, 5, 14, 30)]
-
-
-def weights_of(spec: EncoderSpec) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-
-    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
-        noise = rng.normal(size=shape)
-        if "norm" in slot and slot.endswith("weight"):
-            return (1 + 0.1 * noise).astype(np.float32)
-        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
-
-    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
 
 
 def run(model: onnx.ModelProto, texts: list[list[int]]) -> list[np.ndarray]:

@@ -9,99 +9,59 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
+from small_encoders import (
+    TEXTS,
+    bert,
+    cosines,
+    deberta_v1,
+    eurobert,
+    modernbert,
+    qwen3,
+    rope_bert,
+    t5,
+    weights_of,
+    xlm_roberta,
+)
 
 from strizh.export import reference, targets
 from strizh.export.emulation.run import Emulation
 from strizh.export.quantize.int8 import Calibration, Quantized
 from strizh.export.recipes import STATIC, TENSORRT_BF16, TENSORRT_FP16, Promise
-from strizh.export.spec import (
-    Activation,
-    Classifier,
-    EncoderSpec,
-    Layer,
-    Norm,
-    Pooling,
-    Positions,
-    Projection,
-    Rope,
-    Scaling,
-)
+from strizh.export.spec import Activation, Classifier, EncoderSpec, Pooling, Projection, Scaling
 from strizh.export.targets import portable, tensorrt
 from strizh.runtime.batching import PackedBatch
 
-BERT = EncoderSpec(
-    family="bert", vocab_size=40, hidden_size=48, num_heads=3, num_kv_heads=3, head_size=16, intermediate_size=80,
-    layers=(Layer(), Layer()), positions=Positions.ABSOLUTE, max_positions=64, position_offset=0, pad_token_id=1,
-    activation=Activation.GELU, norm_eps=1e-12, attention_scale=16**-0.5, normalize=True,
-)  # fmt: skip
-_ROPE = Rope(theta=10000.0, dim=16, trained_positions=8)
-_PLAIN: dict[str, Any] = {
-    "attention_bias": (False,) * 4, "mlp_bias": (False, False), "norm_bias": False, "pre_norm": True, "final_norm": True,
-    "gated_mlp": True,
-}  # fmt: skip
-T5 = dataclasses.replace(
-    BERT, positions=Positions.RELATIVE_BIAS, relative_buckets=8, relative_max_distance=20, activation=Activation.GELU_TANH,
-    norm=Norm.RMS, attention_scale=1.0, embedding_norm=False, **_PLAIN,
-)  # fmt: skip
-EUROBERT = dataclasses.replace(
-    BERT, positions=Positions.ROTARY, layers=(Layer(Rope(25e4, 16)),) * 2, num_kv_heads=1, activation=Activation.SILU,
-    norm=Norm.RMS, embedding_norm=False, **_PLAIN,
-)  # fmt: skip
-
-
-def rope_bert(**changes: Any) -> EncoderSpec:
-    rope = dataclasses.replace(_ROPE, **changes)
-    return dataclasses.replace(BERT, positions=Positions.ROTARY, layers=(Layer(rope=rope),) * 2)
-
-
+BERT = bert(head_size=16, intermediate_size=80)
+T5 = t5(BERT)
 SPECS = {
     "bert": dataclasses.replace(
         BERT, pooling=(Pooling.MEAN, Pooling.MAX, Pooling.LAST), projections=(Projection(144, 20, True, "tanh"),),
         classifier=Classifier(("no", "yes", "maybe"), Pooling.CLS, "tanh", token_types=2),
     ),
-    "xlm-roberta": dataclasses.replace(
-        BERT, positions=Positions.ABSOLUTE_BY_ID, position_offset=2, sparse=(0, 1, 2), multi_vector=24
-    ),
-    "deberta-v1: no bias of k": dataclasses.replace(BERT, attention_bias=(True, False, True, True)),
-    "ropebert": rope_bert(),
-    "ropebert, linear": rope_bert(scaling=Scaling.LINEAR, factor=4.0),
-    "ropebert, dynamic": rope_bert(scaling=Scaling.DYNAMIC, factor=2.0),
+    "xlm-roberta": dataclasses.replace(xlm_roberta(BERT), sparse=(0, 1, 2), multi_vector=24),
+    "deberta-v1: no bias of k": deberta_v1(BERT),
+    "ropebert": rope_bert(BERT),
+    "ropebert, linear": rope_bert(BERT, scaling=Scaling.LINEAR, factor=4.0),
+    "ropebert, dynamic": rope_bert(BERT, scaling=Scaling.DYNAMIC, factor=2.0),
     "ropebert, dynamic by the batch": dataclasses.replace(
-        rope_bert(scaling=Scaling.DYNAMIC, factor=2.0), ntk_length="batch"
+        rope_bert(BERT, scaling=Scaling.DYNAMIC, factor=2.0), ntk_length="batch"
     ),
-    "gte: ntk, gated": dataclasses.replace(rope_bert(scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
-    "half rotated": rope_bert(dim=8),
+    "gte: ntk, gated": dataclasses.replace(rope_bert(BERT, scaling=Scaling.NTK, factor=8.0), gated_mlp=True),
+    "half rotated": rope_bert(BERT, dim=8),
     "rotated heads of 26": dataclasses.replace(
-        rope_bert(dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
+        rope_bert(BERT, dim=26), hidden_size=52, num_heads=2, num_kv_heads=2, head_size=26, attention_scale=26**-0.5
     ),
     "heads of 8": dataclasses.replace(BERT, num_heads=6, num_kv_heads=6, head_size=8),
     "t5": T5,
     "t5 1.0: relu without a gate": dataclasses.replace(T5, activation=Activation.RELU, gated_mlp=False),
-    "modernbert": dataclasses.replace(
-        BERT, positions=Positions.ROTARY, **_PLAIN,
-        layers=(Layer(Rope(16e4, 16), attention_norm=False), Layer(Rope(1e4, 16), window=3)),
-    ),
+    "modernbert": modernbert(BERT),
     "nomic_bert: gate without biases": dataclasses.replace(
-        rope_bert(), gated_mlp=True, mlp_bias=(False, False), activation=Activation.SILU, attention_bias=(False,) * 4
+        rope_bert(BERT), gated_mlp=True, mlp_bias=(False, False), activation=Activation.SILU, attention_bias=(False,) * 4
     ),
-    "eurobert": EUROBERT,
-    "qwen3": dataclasses.replace(EUROBERT, head_norm=True, causal=True, pooling=(Pooling.LAST,)),
+    "eurobert": eurobert(BERT),
+    "qwen3": qwen3(BERT),
 }  # fmt: skip
-# Lengths on both sides of the trained 8 positions; 1 is the id of padding, which XLM-R does not count.
-TEXTS = [[0, 2], [0, 5, 2], [0, 7, 1, 9, 1, 2], [0, *range(4, 18), 2], [0, *range(4, 34), 2]]
 FLOAT16_MAX = float(np.finfo(np.float16).max)
-
-
-def weights_of(spec: EncoderSpec) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-
-    def tensor(slot: str, shape: tuple[int, ...]) -> np.ndarray:
-        noise = rng.normal(size=shape)
-        if "norm" in slot and slot.endswith("weight"):
-            return (1 + 0.1 * noise).astype(np.float32)
-        return (noise * (0.1 if len(shape) == 1 else shape[-1] ** -0.5)).astype(np.float32)
-
-    return {slot: tensor(slot, shape) for slot, shape in spec.slots()}
 
 
 def padded(texts: list[list[int]]) -> dict[str, np.ndarray]:
@@ -115,10 +75,6 @@ def run(model: onnx.ModelProto, **feed: np.ndarray) -> dict[str, np.ndarray]:
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return dict(zip([output.name for output in session.get_outputs()], session.run(None, feed), strict=True))
-
-
-def cosines(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    return (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
 
 
 @pytest.mark.parametrize("name", SPECS)
