@@ -8,12 +8,13 @@ others compute the same numbers in float32. Tokens with a zero of their own, whi
 rounded in float32 everywhere: such a graph serves to measure what they cost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 
+from strizh.export.passes.products_of_sites import products_of_sites
 from strizh.export.passes.rewriter import Rewriter
 from strizh.export.quantize.site import ZERO, OwnRange, Site, Static
 from strizh.kernels.reference_int8 import LEAST_RANGE, OUTLIER_SHARE
@@ -36,15 +37,11 @@ def quantize_products(model: onnx.ModelProto, sites: Sequence[Site], *, switches
 
     With `switches` the float products stay beside them, and a boolean input with the site's name says which is computed.
     """
-    by_weight: Mapping[str, Site] = {weight: site for site in sites for weight in site.weights}
     rewriter = Rewriter(model)
     quantized: dict[str, tuple[str, str | None]] = {}
-    for node in rewriter.old:
-        site = by_weight.get(node.input[1]) if node.op_type == "MatMul" else None
+    for node, site in products_of_sites(rewriter, sites):
         name = node.output[0]
-        if site is None:
-            rewriter.keep(node)
-        elif switches:
+        if switches:
             with rewriter.branch(f"{name}/int8") as ours:
                 _product(rewriter, site, node, f"{name}/of_codes", {})
             with rewriter.branch(f"{name}/float") as exact:

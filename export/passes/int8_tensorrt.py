@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 
+from strizh.export.passes.products_of_sites import products_of_sites
 from strizh.export.passes.rewriter import Rewriter
 from strizh.export.quantize.rounding import columns
 from strizh.export.quantize.site import Site, Static
@@ -30,13 +31,8 @@ def quantize_half_products(
     `sizes`: by the site's name, how large its input is as a share of what was calibrated; 1 where it is not named.
     `smoothings`: by the site's name, in the order of this graph's inputs.
     """
-    by_weight = {weight: site for site in sites for weight in site.weights}
     rewriter = Rewriter(model)
-    for node in rewriter.old:
-        site = by_weight.get(node.input[1]) if node.op_type == "MatMul" else None
-        if site is None:
-            rewriter.keep(node)
-            continue
+    for node, site in products_of_sites(rewriter, sites):
         x, name = node.input[0], node.output[0]
         smoothing = smoothings.get(site.name)
         matrix = rewriter.array(node.input[1]) * (np.float32(1) if smoothing is None else smoothing[:, None])
