@@ -33,8 +33,8 @@ class Host:
 def probe(*, gpu: bool = True) -> Host:
     """Ask the machine. Reads files and the CPU.
 
-    Asking for a GPU, which takes a provider that has a use for one, starts CUDA: forked children cannot use it then, and a
-    driver takes a tenth of a second and some memory for it. Without `gpu` the machine counts as one that has none.
+    Asking for a GPU, where a provider has a use for one, starts CUDA, which forked children cannot use then. Without `gpu`
+    the machine counts as one that has none.
     """
     versions = dict(_versions())
     problems = list(_wheel_clash(versions))

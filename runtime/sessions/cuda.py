@@ -48,9 +48,8 @@ class CudaSession(DeviceSession):
         """
         if not self._gives_verdict:
             raise BundleError(
-                f"variant {self._variant} is of an older strizh: its graph does not say whether vectors are finite, which "
-                f"those that stay on the GPU are asked by its output {_VERDICT}. Export the bundle again, or take "
-                "output='numpy'"
+                f"the graph of {self._variant} has no output {_VERDICT}, by which vectors that stay on the GPU are checked: "
+                "an older strizh wrote it. Export the bundle again, or take output='numpy'"
             )
         parts, shape = list(batches), (output.width,) if alone else (len(texts), output.width)
         found = self._memory.buffer(shape, np.float32)

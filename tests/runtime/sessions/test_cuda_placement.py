@@ -158,7 +158,7 @@ def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes_vectors_tha
 
 def test_cuda_bundle_without_the_verdict_is_one_line_and_serves_the_host() -> None:
     session, batch = opened_session(verdict=False), drawn(0, 5, 3)
-    line = r"cuda-fp32 is of an older strizh: .* output zero_or_nan\. Export the bundle again, or take output='numpy'"
+    line = r"cuda-fp32 has no output zero_or_nan, .* wrote it\. Export the bundle again, or take output='numpy'"
     with pytest.raises(BundleError, match=line):
         session.keep(batch, [slice(0, 2)], SENTENCES)
     for _ in range(3):
