@@ -30,8 +30,11 @@ class Model:
 
     @property
     def longest(self) -> int:
-        """Longest text in tokens."""
-        return int(self.config["max_position_embeddings"]) - (2 if self.config.get("model_type") != "bert" else 0)
+        """Longest text in tokens: what its files ask for, where that is less than it has positions."""
+        positions = int(self.config["max_position_embeddings"]) - (2 if self.config.get("model_type") != "bert" else 0)
+        path = self.checkpoint / "sentence_bert_config.json"
+        asked = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length") if path.is_file() else None
+        return min(positions, asked or positions)
 
     @property
     def vocab_size(self) -> int:

@@ -87,3 +87,12 @@ def test_large_is_bert_large_and_a_float32_copy_of_it_fits_beside_its_bundles() 
     layer = 4 * large.hidden_size**2 + 2 * large.hidden_size * large.intermediate_size
     parameters = large.layers * layer + geometries.VOCAB_SIZE * large.hidden_size
     assert 4 * parameters < 2**31, "one protobuf holds the float32 graph"
+
+
+def test_a_text_is_as_long_as_the_files_ask_for(checkpoint: Path) -> None:
+    config = checkpoint / "sentence_bert_config.json"
+    config.unlink(missing_ok=True)
+    positions = models.find(str(checkpoint)).longest
+    for asked, longest in ((100, 100), (10**6, positions)):
+        config.write_text(f'{{"max_seq_length": {asked}}}')
+        assert models.find(str(checkpoint)).longest == longest
