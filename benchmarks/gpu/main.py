@@ -5,6 +5,7 @@ and what it has measured itself is kept. Results are written after every step.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from benchmarks.machine import describe
 def main() -> int:
     """Measure, print, write. Status 1 where a step did not end well or a parity promise is missed."""
     arguments, started = _arguments(), time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that its step ends too
     found: dict[str, Any] = {"machine": describe(), "parity": [], "absent": {}, "rows": [], "steps": []}
     for step in plan(rehearse=arguments.rehearse):
         left = arguments.seconds - (time.monotonic() - started)
@@ -55,8 +57,10 @@ def _run(step: Step, arguments: argparse.Namespace, found: dict[str, Any], secon
                 status = process.wait(seconds)
                 outcome = "done" if status == 0 else f"FAILED: ended by signal {-status}" if status < 0 else "FAILED"
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # and what it has started, such as compilers
                 outcome = f"FAILED: stopped after {seconds:.0f} s"
+            finally:  # with what it has started and left, such as compilers; also where this process is told to end
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         return _collect(records, found) or outcome
 
 
