@@ -2,7 +2,7 @@
 // counted from the start of the text, so that a query's sums do not depend on the queries beside it. What a query does
 // not see has probability exactly 0 and leaves every sum as it was.
 
-struct Softmax { float largest, total; };
+struct Softmax { float largest[kAttendRows + kWidth], total[kAttendRows]; };  // of each query so far; whole vectors are read
 
 struct Span { size_t begin, end; };  // of keys
 
@@ -13,17 +13,22 @@ static inline Span seen_keys(const AttendCall& call, size_t query) {
   return {begin, end};
 }
 
+static inline size_t first_block(const AttendCall& call, size_t query) { return seen_keys(call, query).begin / kKeyBlock * kKeyBlock; }
+
 static inline size_t clamp(size_t x, size_t low, size_t high) { return x < low ? low : x > high ? high : x; }
 
-// Scores of one query against keys [block, block + width) to probabilities; gives the factor for what came before.
-template <Precision precision>
-static inline float softmax_row(const AttendCall& call, float* scores, size_t query, size_t block, size_t width,
-                                Softmax& state, PackedRows to, size_t row) {
+// Adds the bias to the scores of one query against keys [block, block + width) and hides what it does not see; gives the
+// largest of them and `largest_before`.
+static inline float finish_scores(const AttendCall& call, float* scores, size_t query, size_t block, size_t width, float largest_before) {
   const Span seen = seen_keys(call, query);
   const size_t begin = clamp(seen.begin, block, block + width) - block, end = clamp(seen.end, block, block + width) - block;
+  Vector top = broadcast(largest_before);
+  if (call.bias == nullptr && begin == 0 && end == width) {
+    for (size_t k = 0; k < width; k += kWidth) top = maximum(top, load(scores + k));
+    return largest(top);
+  }
   const Vector hidden = broadcast(-1e38f);
   const float* bias = call.bias ? call.bias + block - query : nullptr;
-  Vector top = broadcast(state.largest);
   for (size_t k = 0; k < width; k += kWidth) {
     Vector s = load(scores + k);
     if (bias) s = add(s, load(bias + k));
@@ -32,21 +37,24 @@ static inline float softmax_row(const AttendCall& call, float* scores, size_t qu
     top = maximum(top, s);
     store(scores + k, s);
   }
-  const float peak = largest(top), before = state.largest;
+  return largest(top);
+}
+
+// Scores to probabilities, relative to the largest; gives their sum.
+template <Precision precision>
+static inline float exponentiate(const float* scores, size_t width, float peak, PackedRows to, size_t row) {
   Vector total = broadcast(0.0f);
-  for (size_t k = 0; k < width; k += kWidth) {
-    const Vector p = exp2(subtract(load(scores + k), broadcast(peak)));
-    total = add(total, p);
-    store_packed<precision>(to, row, k, p);
-  }
-  alignas(64) float factor[kWidth];
-  store(factor, exp2(broadcast(before - peak)));
-  state = {peak, state.total * factor[0] + sum(total)};
-  return factor[0];
+  for (size_t k = 0; k < width; k += kPanelColumns)
+    for (size_t i = 0; i < kPanelColumns; i += kWidth) {
+      const Vector p = exp2(subtract(load(scores + k + i), broadcast(peak)));
+      total = add(total, p);
+      store_packed<precision>(to, row, k + i, p);
+    }
+  return sum(total);
 }
 
 template <Precision precision>
-static void attend_block(const AttendCall& call, size_t first, size_t rows, size_t block, Softmax* state, float* sums) {
+static void attend_block(const AttendCall& call, size_t first, size_t rows, size_t block, Softmax& state, float* sums) {
   alignas(64) float scores[kTileRows * kKeyBlock];
   alignas(64) char probabilities[kTileRows * kKeyBlock * kGroupBytes];
   constexpr size_t line = elements_per_line(precision);
@@ -62,30 +70,37 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
     product_tile<precision>(rows, call.q.data + row * kLineBytes, call.q.stride, k, call.head_width / line, scores + c,
                             kKeyBlock, false, Fetch{});
 
+  alignas(64) float peaks[kTileRows + kWidth], factors[kTileRows + kWidth];
+  for (size_t r = 0; r < rows; r++)
+    peaks[r] = finish_scores(call, scores + r * kKeyBlock, first + r, begin, width, state.largest[row + r]);
+  const bool begins = block == first_block(call, first);
+  if (!begins)
+    for (size_t r = 0; r < rows; r += kWidth) store(factors + r, exp2(subtract(load(state.largest + row + r), load(peaks + r))));
   const PackedRows to = {probabilities, kTileRows * kLineBytes};
   for (size_t r = 0; r < rows; r++) {
-    const float factor = softmax_row<precision>(call, scores + r * kKeyBlock, first + r, begin, width, state[row + r], to, r);
-    if (factor == 1.0f) continue;
+    const float total = exponentiate<precision>(scores + r * kKeyBlock, width, peaks[r], to, r);
+    state.largest[row + r] = peaks[r];
+    state.total[row + r] = begins ? total : state.total[row + r] * factors[r] + total;
+    if (begins || factors[r] == 1.0f) continue;
     for (size_t c = 0; c < call.head_width; c += kWidth) {
       float* sum = sums + (row + r) * call.head_width + c;
-      store(sum, multiply(load(sum), broadcast(factor)));
+      store(sum, multiply(load(sum), broadcast(factors[r])));
     }
   }
   const char* v = call.v + begin / elements_per_group(precision) * kPanelColumns * kGroupBytes;
   for (size_t c = 0; c < call.head_width; c += kPanelColumns, v += call.v_stride)
     product_tile<precision>(rows, probabilities, to.stride, v, width / line, sums + row * call.head_width + c,
-                            call.head_width, true, Fetch{});
+                            call.head_width, !begins, Fetch{});
 }
 
 template <Precision precision>
 static void attend_rows(const AttendCall& call) {
   alignas(64) float sums[kAttendRows * kMaxHeadWidth];
-  Softmax state[kAttendRows];
-  for (size_t i = 0; i < call.rows; i++) state[i] = {-1e30f, 0.0f};
-  for (size_t i = 0; i < call.rows * call.head_width; i += kWidth) store(sums + i, broadcast(0.0f));
+  Softmax state;
+  for (size_t i = 0; i < call.rows; i++) state.largest[i] = -1e30f;
 
   const size_t last = seen_keys(call, call.first_query + call.rows - 1).end;
-  for (size_t block = seen_keys(call, call.first_query).begin / kKeyBlock * kKeyBlock; block < last; block += kKeyBlock)
+  for (size_t block = first_block(call, call.first_query); block < last; block += kKeyBlock)
     for (size_t tile = 0, first = 0; first < call.rows; tile++) {
       const size_t end = tile_edge(call.rows, tile + 1);
       attend_block<precision>(call, call.first_query + first, end - first, block, state, sums);
@@ -93,7 +108,7 @@ static void attend_rows(const AttendCall& call) {
     }
 
   for (size_t row = 0; row < call.rows; row++) {
-    const Vector inverse = broadcast(1.0f / state[row].total);
+    const Vector inverse = broadcast(1.0f / state.total[row]);
     for (size_t c = 0; c < call.head_width; c += kWidth)
       store_packed<precision>(call.out, row, c, multiply(load(sums + row * call.head_width + c), inverse));
   }
