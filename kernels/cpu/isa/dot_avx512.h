@@ -12,9 +12,10 @@ static inline __attribute__((always_inline)) void dot_bf16(__m512& c, __m512i a,
 #if STRIZH_BF16_INSTRUCTIONS
   asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
 #else
+  // The second of a pair first, as in the instruction: the same sums to the bit, but for numbers that it takes for zero.
   const __m512i upper = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000));
-  add_product(c, _mm512_slli_epi32(a, 16), _mm512_slli_epi32(b, 16));
   add_product(c, _mm512_and_si512(a, upper), _mm512_and_si512(b, upper));
+  add_product(c, _mm512_slli_epi32(a, 16), _mm512_slli_epi32(b, 16));
 #endif
 }
 

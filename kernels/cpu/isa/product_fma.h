@@ -3,7 +3,8 @@
 //
 // Sums of six rows by 16 columns, or of three by 32, stay in registers. k passes in blocks whose part of A and B fits
 // the first-level cache, so that all groups of rows share what was fetched; bf16 is spread to floats there, once for
-// all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks.
+// all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks; of a pair of
+// bf16 the second comes first, as in vdpbf16ps.
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
 enum : size_t { kFetchingTiles = 1 };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
@@ -83,7 +84,7 @@ static inline void spread_rows(size_t rows, const char* from, size_t stride, siz
       for (size_t row = 0; row < rows; row++)
         for (size_t i = 0; i < kLineGroups; i += kWidth)
           store(to + row * kLineGroups + i,
-                load_bf16(reinterpret_cast<const uint16_t*>(from + line * stride + row * kLineBytes) + half * kLineGroups + i));
+                load_bf16_swapped(reinterpret_cast<const uint16_t*>(from + line * stride + row * kLineBytes) + half * kLineGroups + i));
 }
 
 // Lines of a bf16 panel as twice as many lines of a float panel.
@@ -93,8 +94,8 @@ static inline void spread_panel(const char* from, size_t lines, float* to) {
     for (size_t column = 0; column < kPanelColumns; column += kWidth) {
       Vector even, odd;
       load_pairs(pairs + column, even, odd);
-      store(to + column, even);
-      store(to + kPanelColumns + column, odd);
+      store(to + column, odd);
+      store(to + kPanelColumns + column, even);
     }
 }
 

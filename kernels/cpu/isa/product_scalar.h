@@ -24,8 +24,8 @@ static void product_tile(size_t rows, const char* a, size_t a_stride, const char
           out[column] += *reinterpret_cast<const float*>(left) * *reinterpret_cast<const float*>(right);
         } else {
           const auto *x = reinterpret_cast<const uint16_t*>(left), *y = reinterpret_cast<const uint16_t*>(right);
-          out[column] += from_bf16(x[0]) * from_bf16(y[0]);
           out[column] += from_bf16(x[1]) * from_bf16(y[1]);
+          out[column] += from_bf16(x[0]) * from_bf16(y[0]);
         }
       }
     }

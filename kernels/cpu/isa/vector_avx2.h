@@ -52,6 +52,14 @@ static inline Vector load_bf16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
 
+// The same, the elements of each pair swapped.
+static inline Vector load_bf16_swapped(const uint16_t* p) {
+  const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m256i places = _mm256_setr_epi8(-1, -1, 2, 3, -1, -1, 0, 1, -1, -1, 6, 7, -1, -1, 4, 5, -1, -1, 10, 11, -1, -1, 8, 9,
+                                          -1, -1, 14, 15, -1, -1, 12, 13);
+  return _mm256_castsi256_ps(_mm256_shuffle_epi8(both, places));
+}
+
 // Pairs of bf16 apart: low[i] = float(in[i] & 0xffff), high[i] = float(in[i] >> 16).
 static inline void load_pairs(const uint32_t* in, Vector& low, Vector& high) {
   const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));

@@ -22,7 +22,7 @@ static inline Vector maximum(Vector a, Vector b) { return vmaxq_f32(a, b); }
 static inline Vector minimum(Vector a, Vector b) { return vminq_f32(a, b); }
 static inline Vector magnitude(Vector x) { return vabsq_f32(x); }
 static inline Vector nearest_integer(Vector x) { return vrndnq_f32(x); }
-static inline float sum(Vector x) { return vaddvq_f32(x); }
+static inline float sum(Vector x) { return vaddv_f32(vadd_f32(vget_low_f32(x), vget_high_f32(x))); }
 static inline float largest(Vector x) { return vmaxvq_f32(x); }
 
 static inline Vector load_first(const float* p, size_t n) {
@@ -70,6 +70,11 @@ static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
 }
 
 static inline Vector load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+
+// The same, the elements of each pair swapped.
+static inline Vector load_bf16_swapped(const uint16_t* p) {
+  return vreinterpretq_f32_u32(vshll_n_u16(vrev32_u16(vld1_u16(p)), 16));
+}
 
 // Pairs of bf16 apart: low[i] = float(in[i] & 0xffff), high[i] = float(in[i] >> 16).
 static inline void load_pairs(const uint32_t* in, Vector& low, Vector& high) {

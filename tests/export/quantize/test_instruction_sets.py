@@ -26,11 +26,14 @@ def test_every_instruction_set_gives_the_same_vectors(tmp_path: Path) -> None:
     found = {name: run_on(name, tmp_path / "bundle", "cpu-int8", texts) for name in SETS}
     for name, (alone, together) in found.items():
         np.testing.assert_array_equal(alone, together, err_msg=f"{name}: a text depends on its neighbours")
-    # The integer products are exact; only sums and functions of floats differ. Where that moves a value over the edge of
-    # two codes, 1 / 255 of a row's range moves with it, which is about its length at most: a turn of 1 / 255,
-    # 8e-6 of that row's cosine. It happens to a few rows of four layers, and to few texts.
+    # The integers are exact and every float is rounded in one order, but for AMX, which sums the bfloat16 products of attention
+    # otherwise. Where that moves a value over the edge of two codes, 1 / 255 of a row's range moves with it, which is about
+    # its length at most: a turn of 1 / 255, 8e-6 of that row's cosine. It happens to few texts, and to few rows of four layers.
     for one, other in itertools.combinations(SETS, 2):
         same = cosines(found[one][0], found[other][0])
-        assert same.mean() >= 0.99999, f"{one} against {other}"
-        assert same.min() >= 1 - 2e-5, f"{one} against {other}"
+        if any("amx" in name for name in (one, other)):
+            assert same.mean() >= 0.99999, f"{one} against {other}"
+            assert same.min() >= 1 - 2e-5, f"{one} against {other}"
+        else:
+            np.testing.assert_array_equal(found[one], found[other], err_msg=f"{one} against {other}")
     assert read_manifest(tmp_path / "bundle").parity["cpu-int8"]["cosine_min"] >= 0.998

@@ -43,14 +43,11 @@ static inline float finish_scores(const AttendCall& call, float* scores, size_t 
 // Scores to probabilities, relative to the largest; gives their sum.
 template <Precision precision>
 static inline float exponentiate(const float* scores, size_t width, float peak, PackedRows to, size_t row) {
-  Vector total = broadcast(0.0f);
-  for (size_t k = 0; k < width; k += kPanelColumns)
-    for (size_t i = 0; i < kPanelColumns; i += kWidth) {
-      const Vector p = exp2(subtract(load(scores + k + i), broadcast(peak)));
-      total = add(total, p);
-      store_packed<precision>(to, row, k + i, p);
-    }
-  return sum(total);
+  return sum_over<kPanelColumns>(width, [&](size_t k, Vector total) {
+    const Vector p = exp2(subtract(load(scores + k), broadcast(peak)));
+    store_packed<precision>(to, row, k, p);
+    return add(total, p);
+  });
 }
 
 template <Precision precision>

@@ -10,9 +10,8 @@ static inline void finish_row(const HeadCall& call, size_t row, Put put) {
   const size_t half = call.head_width / 2;
   float scale = call.scale;
   if (call.norm_weight) {
-    Vector squares = broadcast(0.0f);
-    for (size_t c = 0; c < call.head_width; c += kWidth) squares = multiply_add(load(in + c), load(in + c), squares);
-    scale /= __builtin_sqrtf(sum(squares) / static_cast<float>(call.head_size) + call.eps);
+    const float squares = sum_over(call.head_width, [=](size_t c, Vector total) { return multiply_add(load(in + c), load(in + c), total); });
+    scale /= __builtin_sqrtf(squares / static_cast<float>(call.head_size) + call.eps);
   }
   for (size_t c = 0; c < half; c += kWidth) {
     Vector a = multiply(load(in + c), broadcast(scale)), b = multiply(load(in + half + c), broadcast(scale));

@@ -11,24 +11,22 @@ static inline Moments moments(const NormCall& call, const float* row) {
   const float size = static_cast<float>(call.size);
   float mean = 0.0f;
   if (call.norm == Norm::layer) {
-    Vector total = broadcast(0.0f);
-    for (size_t column = 0; column < call.size; column += kWidth) total = add(total, row_vector(row, column, call.size));
-    mean = sum(total) / size;
+    mean = sum_over(call.size, [&](size_t column, Vector total) { return add(total, row_vector(row, column, call.size)); }) / size;
   }
-  Vector squares = broadcast(0.0f);
-  for (size_t column = 0; column < call.size; column += kWidth) {
+  const float squares = sum_over(call.size, [&](size_t column, Vector total) {
     Vector x = subtract(row_vector(row, column, call.size), broadcast(mean));
-    if (column + kWidth > call.size) x = keep_between(x, 0, call.size - column, broadcast(0.0f));
-    squares = multiply_add(x, x, squares);
-  }
-  return {mean, 1.0f / __builtin_sqrtf(sum(squares) / size + call.eps)};
+    if (column + kWidth > call.size) x = keep_between(x, 0, column < call.size ? call.size - column : 0, broadcast(0.0f));
+    return multiply_add(x, x, total);
+  });
+  return {mean, 1.0f / __builtin_sqrtf(squares / size + call.eps)};
 }
 
 static inline Vector normalized(const NormCall& call, const float* row, Moments m, size_t column) {
   Vector x = row_vector(row, column, call.size);
   if (call.norm == Norm::none) return x;
-  x = multiply(multiply(subtract(x, broadcast(m.mean)), broadcast(m.scale)), load(call.weight + column));
-  return call.bias ? add(x, load(call.bias + column)) : x;
+  x = multiply(subtract(x, broadcast(m.mean)), broadcast(m.scale));
+  const Vector weight = load(call.weight + column);
+  return call.bias ? multiply_add(x, weight, load(call.bias + column)) : multiply(x, weight);
 }
 
 template <Precision precision>

@@ -46,17 +46,16 @@ static inline Range range_without(float top, size_t size, At at, uint32_t& outli
 // Keeps what the bytes of row `r`, at(column) up to `size`, stand for, and says how to make them.
 template <typename At>
 static inline Rounding begin_row(PackedRows to, size_t r, size_t size, At at) {
-  Vector lows = broadcast(0.0f), highs = broadcast(0.0f), squares = broadcast(0.0f);
-  for (size_t column = 0; column < size; column += kWidth) {
+  Vector lows = broadcast(0.0f), highs = broadcast(0.0f);
+  const float total = sum_over(size, [&](size_t column, Vector squares) {
     const Vector x = at(column);
     lows = minimum(lows, x);
     highs = maximum(highs, x);
-    squares = multiply_add(x, x, squares);
-  }
+    return multiply_add(x, x, squares);
+  });
   Range range = {-largest(subtract(broadcast(0.0f), lows)), largest(highs)};
   const float top = range.high > -range.low ? range.high : -range.low;
   RowCodes& codes = to.codes[r];
-  const float total = sum(squares);
   codes = {0.0f, 0, 0, 0};
   if (!(top - top == 0.0f) || total != total) codes.scale = __builtin_nanf("");  // infinite or not a number: so is what comes of it
   if (!(top >= kNothing) || codes.scale != 0.0f) return {0.0f, 0.0f, 0.0f, 0};
