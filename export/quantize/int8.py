@@ -1,10 +1,9 @@
 """The plan of an int8 variant: a quantiser for every site, and the sites that stay in float to keep the promise."""
 
 import dataclasses
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,17 +36,6 @@ class Quantized:
     def smoothing(self) -> dict[str, Array]:
         """By site, for the sites that have one."""
         return {site.name: site.smoothing for site in self.sites if site.smoothing is not None}
-
-    def weights(self, weights: Mapping[str, Array]) -> Mapping[str, Array]:
-        """The model's weights by slot; those of its int8 products are what their codes say, without the smoothing."""
-        found = dict[str, Array]()
-        for site in self.sites:
-            for name, (codes, scale) in site.rounded.items():
-                smoothing = np.float32(1) if site.smoothing is None else site.smoothing[:, None]
-                slots = _slots(name)
-                ends = np.cumsum([len(weights[slot]) for slot in slots])
-                found |= zip(slots, np.split((codes * scale / smoothing).T, ends[:-1]), strict=True)
-        return ChainMap(found, cast(dict[str, Array], weights))
 
     @property
     def details(self) -> dict[str, Any]:
@@ -110,9 +98,3 @@ def _compensated(rows: Array, weights: Sequence[Array], found: Smoothed, int8: I
     codes, scale = compensated(weight, rounded(rows / smoothing, found.activations), int8.weight_max)
     ends = np.cumsum([weight.shape[1] for weight in weights])[:-1]
     return list(zip(np.split(codes, ends, axis=1), np.split(scale, ends), strict=True))
-
-
-def _slots(matrix: str) -> list[str]:
-    """The slots whose weights a matrix of the padded graph joins."""
-    place, _, last = matrix.removesuffix(".weight").rpartition(".")
-    return [f"{place}.{part}.weight" for part in {"qkv": "qkv", "gate_up": ("gate", "up")}.get(last, (last,))]

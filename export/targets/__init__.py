@@ -7,6 +7,7 @@ import onnx
 from strizh.export.passes.half import to_half
 from strizh.export.passes.int8_products import quantize_products
 from strizh.export.passes.int8_table import quantize_table
+from strizh.export.quantize.dequantized import Dequantized
 from strizh.export.quantize.int8 import Quantized
 from strizh.export.recipes import Recipe
 from strizh.export.spec import EncoderSpec
@@ -38,7 +39,7 @@ def build(
             return cpu.build(spec, weights, head, precision=recipe.precision, int8_table=int8_table)
         return cpu.build(
             spec,
-            quantized.weights(weights),
+            Dequantized(weights, quantized.sites),
             head,
             precision=recipe.precision,
             keep_bf16=quantized.kept,

@@ -23,6 +23,7 @@ from strizh.export.parts.rotary import angles
 from strizh.export.parts.visibility import pair_bias
 from strizh.export.parts.wide_heads import widened, with_wide_heads
 from strizh.export.passes.int8_tensorrt import quantize_half_products
+from strizh.export.quantize.dequantized import Dequantized
 from strizh.export.quantize.int8 import Quantized
 from strizh.export.quantize.site import Site
 from strizh.export.spec import Activation, EncoderSpec, Layer, Rope
@@ -50,7 +51,7 @@ def build(
     check(spec)
     sites = quantized.sites if quantized else ()
     width, head_size = _head_width(spec), spec.head_size
-    spec, weights = with_wide_heads(spec, quantized.weights(weights) if quantized else weights, width)
+    spec, weights = with_wide_heads(spec, Dequantized(weights, quantized.sites) if quantized else weights, width)
     exact = frozenset(name for site in sites for name in site.weights)
     g = _TensorRTGraph(spec, weights, "fp16" if precision == "int8" else precision, exact)
     shared = _Shared(g, spec)
