@@ -105,7 +105,7 @@ def name(row: Row) -> str:
 def _why_not(row: Row) -> str:
     if row["error"]:
         return f"failed: {row['error'][:60]}"
-    return f"FAIL: {'; '.join(row['parity']['misses'])}" if row["parity"]["misses"] else "no quiet round"
+    return f"FAIL: {'; '.join(row['parity']['misses'])}" if row["parity"]["misses"] else "no quiet round in time"
 
 
 def latencies(rows: Sequence[Row]) -> str:

@@ -46,7 +46,7 @@ def _missing(rehearse: bool) -> Iterator[str]:
 def _no_gpu() -> str:
     try:
         import torch
-    except Exception:  # said already
+    except Exception:  # `_missing` has named torch already, with what its import raised
         return ""
     if torch.cuda.is_available():
         return ""

@@ -73,7 +73,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         return f"{row[name]:.0%}" if row[name] is not None else ""
 
     if row["seconds"] is None:
-        return [row["case"], str(row["tokens"]), "no quiet turn", "", "", "", ""]
+        return [row["case"], str(row["tokens"]), "no quiet turn in time", "", "", "", ""]
     flops = f"{row['flops'] / row['seconds'] / 1e9:.0f}" if row["flops"] else ""
     speed = f"{row['bytes'] / row['seconds'] / 1e9:.1f}"
     return [

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -151,3 +152,31 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packed = ("cpu-fp32", "cpu-bf16") if kernels.library_path() else ()
     export_model(CHECKPOINT, folder, variants=["portable-fp32", "ort-fp32", *packed], verify=False)
     return folder
+
+
+class FakeDriver:
+    """A CUDA driver library with one H200. `status` is cuInit's answer; `started` counts its calls."""
+
+    def __init__(self, status: int = 0) -> None:
+        self.status, self.started = status, 0
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        self.started += 1
+        return self.status
+
+    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802
+        version._obj.value = 13000
+        return 0
+
+    def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:  # noqa: N802
+        name.value = b"NVIDIA H200"
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:  # noqa: N802
+        value._obj.value = {75: 9, 76: 0}[attribute]
+        return 0
+
+
+@pytest.fixture
+def fake_driver() -> type[FakeDriver]:
+    return FakeDriver

@@ -1,6 +1,6 @@
 """Why CUDA cannot be used, and what to do."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -38,30 +38,11 @@ def test_cuda_has_no_problem_with_a_driver_that_is_new_enough(wheel: str, driver
     assert cuda.problem(BOTH, {"onnxruntime-gpu": wheel} if wheel else {}, gpu) == ""
 
 
-def test_cuda_gpu_is_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_gpu_is_asked_of_the_driver(fake_driver: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver of our own, with an H200 or with nothing."""
     assert cuda.find_gpu() is None or cuda.find_gpu().capability  # whatever this machine has
 
-    class Driver:
-        def __init__(self, status: int = 0) -> None:
-            self.status = status
-
-        def cuInit(self, flags: int) -> int:  # noqa: N802
-            return self.status
-
-        def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802
-            version._obj.value = 13000
-            return 0
-
-        def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:  # noqa: N802
-            name.value = b"NVIDIA H200"
-            return 0
-
-        def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:  # noqa: N802
-            value._obj.value = {75: 9, 76: 0}[attribute]
-            return 0
-
-    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: fake_driver())
     assert cuda.find_gpu() == cuda.Gpu("NVIDIA H200", "9.0", 13000)
-    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: Driver(status=100))  # CUDA_ERROR_NO_DEVICE
+    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: fake_driver(status=100))  # CUDA_ERROR_NO_DEVICE
     assert cuda.find_gpu() is None

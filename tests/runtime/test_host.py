@@ -45,29 +45,6 @@ def test_cuda_is_not_started_where_nothing_could_use_it(
     assert host.probe(gpu=False).gpu is None
 
 
-class Driver:
-    """A driver's library, with an H200; counts how often CUDA is started."""
-
-    def __init__(self) -> None:
-        self.started = 0
-
-    def cuInit(self, flags: int) -> int:  # noqa: N802
-        self.started += 1
-        return 0
-
-    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802
-        version._obj.value = 13000
-        return 0
-
-    def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:  # noqa: N802
-        name.value = b"NVIDIA H200"
-        return 0
-
-    def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:  # noqa: N802
-        value._obj.value = {75: 9, 76: 0}[attribute]
-        return 0
-
-
 @pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.parametrize(
     ("targets", "wanted", "providers", "starts"),
@@ -88,10 +65,11 @@ def test_cuda_is_started_only_where_a_gpu_is_in_question(
     providers: list[str] | None,
     starts: bool,
     make_bundle: Callable[..., Path],
+    fake_driver: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a GPU wheel and a driver, which start CUDA when they are asked; no graph is opened by either here."""
-    driver, load = Driver(), ctypes.CDLL
+    driver, load = fake_driver(), ctypes.CDLL
     monkeypatch.setattr(ctypes, "CDLL", lambda name, *rest, **more: driver if name == "libcuda.so.1" else load(name))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda.PROVIDER, "CPUExecutionProvider"])
     variants = {f"{target}-fp32": Variant("onnx/model.onnx", target, "fp32") for target in targets}
