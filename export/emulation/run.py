@@ -26,10 +26,14 @@ class Emulation:
         found = self._evaluator.run(None, self._feed(batch))
         return dict(zip(self._evaluator.output_names, found, strict=True))
 
+    def values(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
+        """Every value that there is on the way, by name: inputs, initialisers and what each node stores."""
+        found: Mapping[str, Any] = self._evaluator.run(None, self._feed(batch), intermediate=True)
+        return {name: x for name, x in found.items() if isinstance(x, np.ndarray | np.generic)}
+
     def magnitudes(self, batch: PackedBatch) -> dict[str, float]:
         """Largest magnitude of every half-precision value, by name; infinite where one overflowed."""
-        values: Mapping[str, Any] = self._evaluator.run(None, self._feed(batch), intermediate=True)
-        halves = {name: x for name, x in values.items() if getattr(x, "dtype", None) == np.float16 and x.size}
+        halves = {name: x for name, x in self.values(batch).items() if x.dtype == np.float16 and x.size}
         return {name: float(np.abs(x.astype(np.float64)).max()) for name, x in halves.items()}
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT32
@@ -139,12 +141,12 @@ def _mlp(
     at, op = f"{slot}.mlp", fused_activation(spec)
     if spec.gated_mlp:
         gate, up = _product(g, spec, f"{at}.gate", x, 1.0), _product(g, spec, f"{at}.up", x, scale)
-        inner = g.node("Mul", _activated(g, spec.activation, gate, op), up)
+        inner = g.node("Mul", _activated(g, spec, gate, op), up)
     elif op and spec.mlp_bias[0]:
         product = g.node("MatMul", x, g.weight(f"{at}.up.weight", transposed))
         inner = g.node(op, product, g.weight(f"{at}.up.bias"), domain=MICROSOFT)
     else:
-        inner = _activated(g, spec.activation, _product(g, spec, f"{at}.up", x, 1.0), op)
+        inner = _activated(g, spec, _product(g, spec, f"{at}.up", x, 1.0), op)
     rest = 1.0 if spec.gated_mlp else scale
     bias = g.weight(f"{at}.down.bias", lambda b: scale * b) if spec.mlp_bias[1] else None
     return g.node("MatMul", inner, g.weight(f"{at}.down.weight", lambda w: rest * transposed(w))), bias
@@ -157,10 +159,15 @@ def _product(g: _CudaGraph, spec: EncoderSpec, slot: str, x: str, scale: float) 
     return str(g.node("Add", product, g.weight(f"{slot}.bias", lambda b: scale * b)))
 
 
-def _activated(g: _CudaGraph, kind: Activation, x: str, op: str | None) -> str:
-    if kind is Activation.SILU:  # x * sigmoid(alpha x)
+def _activated(g: _CudaGraph, spec: EncoderSpec, x: str, op: str | None) -> str:
+    """ONNX Runtime's `Gelu` and `QuickGelu` have no kernel for bfloat16; `BiasGelu` and `FastGelu` have one."""
+    if g.half == ml_dtypes.bfloat16:
+        if op == "Gelu":
+            g.add_initializer("layers.no_bias", np.zeros(spec.intermediate_size, np.float32))
+            return str(g.node("BiasGelu", x, "layers.no_bias", domain=MICROSOFT))
+    elif spec.activation is Activation.SILU:  # x * sigmoid(alpha x)
         return str(g.node("QuickGelu", x, domain=MICROSOFT, alpha=1.0))
-    return str(g.node(op, x, domain=MICROSOFT)) if op else activation(g, kind, x)
+    return str(g.node(op, x, domain=MICROSOFT)) if op else activation(g, spec.activation, x)
 
 
 def _add_and_norm(
