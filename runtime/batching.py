@@ -116,16 +116,16 @@ class Budget:
             yield order[start:]
 
     def consecutive(self, lengths: Int32) -> Iterator[slice]:
-        """Texts of each batch in their own order, for packed graphs, which sorting does not help; none without a token."""
+        """Texts of each batch in their own order, for vectors that stay where they are written; none without a token."""
         if len(lengths):
             self._check_longest(int(lengths.max()))
-        start = tokens = 0
+        start = tokens = longest = 0
         for row, length in enumerate(lengths.tolist()):
-            if not length or tokens + length > self.max_tokens:
+            if not length or not self._fits(row + 1 - start, max(longest, length), tokens + length):
                 if row > start:
                     yield slice(start, row)
-                start, tokens = row + (not length), 0
-            tokens += length
+                start, tokens, longest = row + (not length), 0, 0
+            tokens, longest = tokens + length, max(longest, length)
         if start < len(lengths):
             yield slice(start, len(lengths))
 

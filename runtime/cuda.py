@@ -1,5 +1,6 @@
 """Whether CUDA can be used here, asked of the system and not of ONNX Runtime, which is silent about it."""
 
+import contextlib
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,22 +49,28 @@ def dotted(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
+def driver() -> ctypes.CDLL | None:
+    """The library of NVIDIA's driver; None where there is none."""
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(library)
+    return None
+
+
 def find_gpu() -> Gpu | None:
     """The GPU that CUDA counts first; None without a driver or a GPU."""
-    for library in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            driver = ctypes.CDLL(library)
-        except OSError:
-            continue
-        version, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-        name = ctypes.create_string_buffer(256)
-        failed = (
-            driver.cuInit(0)
-            or driver.cuDriverGetVersion(ctypes.byref(version))
-            or driver.cuDeviceGetName(name, len(name), 0)
-            or driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
-            or driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
-        )
-        if not failed:
-            return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", version.value)
-    return None
+    library = driver()
+    if library is None:
+        return None
+    version, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name = ctypes.create_string_buffer(256)
+    failed = (
+        library.cuInit(0)
+        or library.cuDriverGetVersion(ctypes.byref(version))
+        or library.cuDeviceGetName(name, len(name), 0)
+        or library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
+        or library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
+    )
+    if failed:
+        return None
+    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", version.value)

@@ -15,7 +15,7 @@ from strizh.runtime.loaded import as_sequence
 from strizh.runtime.pipeline import Encoded
 from strizh.runtime.placement import DeviceVectors, Placement, check_placement, hand_out
 from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
-from strizh.runtime.sessions.cuda import CudaSession
+from strizh.runtime.sessions.device import DeviceSession
 from strizh.runtime.token_outputs import Span, TokenOutputs
 from strizh.runtime.tokenization import Overflow, Text
 from strizh.runtime.tuning import read_tuning
@@ -68,7 +68,7 @@ class Encoder(Classifying, TokenOutputs):
         tokens, which have seen the whole text (arXiv 2409.04701); of a span without tokens zeros. For mean pooling only.
         `precision` and `calibration_embeddings` are those of `strizh.quantize_embeddings`: the vectors in fewer bits.
         `output`: "numpy" is an array of the host; "torch" a tensor and "dlpack" what any library takes by `from_dlpack`, both
-        without a copy: views of that array, or with a CUDA variant the GPU's own memory, as the graph gives the vectors.
+        without a copy: views of that array, or with a variant on a GPU its own memory, as the graph gives the vectors.
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
@@ -77,7 +77,7 @@ class Encoder(Classifying, TokenOutputs):
         alone = isinstance(texts, str)
         sequence = [texts] if isinstance(texts, str) else as_sequence(texts)
         session = self._pipeline(self._sentence).session
-        if output != "numpy" and isinstance(session, CudaSession):
+        if output != "numpy" and isinstance(session, DeviceSession):
             self._check(normalize_embeddings, truncate_dim)
             again = bool(normalize_embeddings) and not self.manifest.normalize
             if again or truncate_dim or late_chunking is not None or precision != "float32" or overflow == "split":
@@ -108,12 +108,12 @@ class Encoder(Classifying, TokenOutputs):
         return hand_out(found[0] if alone else found, output)
 
     def _keep(
-        self, session: CudaSession, texts: Sequence[Any], prompt: str, overflow: Overflow, alone: bool
+        self, session: DeviceSession, texts: Sequence[Any], prompt: str, overflow: Overflow, alone: bool
     ) -> DeviceVectors:
         """Vectors of the texts in the memory of the GPU that computed them."""
         tokens = self._tokenizer.tokenize(texts, prompt, overflow)  # refuses pairs
         self._warn(overflow, tokens.truncated, tokens.dropped, tokens.texts)
-        batches = Budget(self._max_batch_tokens, padded=False).consecutive(tokens.rows.lengths)
+        batches = Budget(self._max_batch_tokens, session.padded, session.enough).consecutive(tokens.rows.lengths)
         return session.keep(tokens.rows, batches, self._sentence, alone=alone)
 
     def encode_stream(

@@ -29,7 +29,7 @@ class Emulation:
     def values(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         """Every value that there is on the way, by name: inputs, initialisers and what each node stores."""
         found: Mapping[str, Any] = self._evaluator.run(None, self._feed(batch), intermediate=True)
-        return {name: x for name, x in found.items() if isinstance(x, np.ndarray | np.generic)}
+        return {name: np.asarray(x) for name, x in found.items() if isinstance(x, np.ndarray | np.generic)}
 
     def magnitudes(self, batch: PackedBatch) -> dict[str, float]:
         """Largest magnitude of every half-precision value, by name; infinite where one overflowed."""

@@ -25,6 +25,15 @@ def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> 
         return str(vector)
 
 
+def checksum(g: Graph) -> dict[str, tuple[int, tuple[int, int]]]:
+    """The output `checksum` [1, 1], the sum of all sentence vectors: finite only if all their numbers are.
+
+    By it vectors are checked that stay on the device where they are computed.
+    """
+    g.rename(g.node("ReduceSum", "sentence_embedding", g.constant([0, 1], "int64"), keepdims=1), "checksum")
+    return {"checksum": (FLOAT, (1, 1))}
+
+
 def logits(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> str:
     """[batch, labels] of the checkpoint's classification head."""
     head = spec.classifier

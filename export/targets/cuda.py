@@ -20,7 +20,7 @@ from strizh.export.parts.linear import activation, norm, transposed
 from strizh.export.parts.mixed import HALVES, MixedGraph, stream_scale
 from strizh.export.parts.packed import Texts, pool_packed, position_rows, rotary_rows, unit
 from strizh.export.parts.packed_attention import Rows, attend, head_width, output_bias
-from strizh.export.parts.pooling import logits, sentence_embedding
+from strizh.export.parts.pooling import checksum, logits, sentence_embedding
 from strizh.export.parts.token_heads import token_heads
 from strizh.export.parts.wide_heads import widened
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Rope
@@ -41,9 +41,9 @@ def build(
 ) -> onnx.ModelProto:
     """The packed graph in `precision` "fp16", "bf16" or "fp32"; inputs are int32, see `_INPUTS`, outputs float32.
 
-    `token_embeddings` [total_tokens, hidden_size], `sentence_embedding` [batch, dim] and `zero_or_nan` [], which is NaN
-    where a sentence's vector is not finite, or `logits`. Angles, softmax,
-    statistics of norms, pooling and heads are float32 in every precision. A text without tokens is not allowed.
+    `token_embeddings` [total_tokens, hidden_size], `sentence_embedding` [batch, dim] and their `checksum` [1, 1], or
+    `logits`. Angles, softmax, statistics of norms, pooling and heads are float32 in every precision. A text without
+    tokens is not allowed.
     """
     check(spec)
     g = _CudaGraph(spec, weights, precision)
@@ -210,13 +210,9 @@ def _finish(g: _CudaGraph, spec: EncoderSpec, hidden: str, head: Head, texts: Te
         g.rename(unit(g, vector) if spec.normalize else vector, "sentence_embedding")
         of_tokens = token_heads(g, spec, hidden, "int32")
         g.rename(hidden, "token_embeddings")
-        # For vectors that stay on the GPU: zero times what is not finite is NaN, and so is a sum with it.
-        zeros = g.node("Mul", "sentence_embedding", g.constant(0))
-        g.rename(g.node("ReduceSum", zeros, keepdims=0), "zero_or_nan")
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
-            "zero_or_nan": (FLOAT, ()),
-        }
+        } | checksum(g)
         outputs |= {name: (FLOAT, ("total_tokens", columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})

@@ -11,7 +11,7 @@ from strizh.export.parts.disentangled import Pairs, pair_scores, pairs
 from strizh.export.parts.embeddings import embeddings
 from strizh.export.parts.linear import activation, linear, norm
 from strizh.export.parts.mlp import gate_and_up
-from strizh.export.parts.pooling import logits, pool_padded, sentence_embedding
+from strizh.export.parts.pooling import checksum, logits, pool_padded, sentence_embedding
 from strizh.export.parts.rotary import Angles, angles, rotate
 from strizh.export.parts.token_heads import token_heads
 from strizh.export.parts.visibility import padding_bias, score_bias
@@ -41,8 +41,12 @@ def build(spec: EncoderSpec, weights: Mapping[str, Array], head: Head = "embeddi
     return finish(g, spec, norm(g, spec, x, "final_norm") if spec.final_norm else x, head)
 
 
-def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head, *, last_hidden_state: bool = True) -> onnx.ModelProto:
-    """Add the head, name inputs and outputs, and close the graph. `last_hidden_state`: the tokens under that name too."""
+def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head, *, on_device: bool = False) -> onnx.ModelProto:
+    """Add the head, name inputs and outputs, and close the graph.
+
+    Beside the usual outputs there is `last_hidden_state`, which is `token_embeddings` by another name, or `on_device`,
+    where vectors may stay, their `checksum`.
+    """
     batch = ("batch", "sequence")
     inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {
         "input_ids": (INT64, batch),
@@ -63,7 +67,9 @@ def finish(g: Graph, spec: EncoderSpec, hidden: str, head: Head, *, last_hidden_
             "token_embeddings": (FLOAT, (*batch, spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
         }
-        if last_hidden_state:  # optimum-onnx takes no other name
+        if on_device:
+            outputs |= checksum(g)
+        else:  # optimum-onnx takes no other name
             g.rename(g.node("Identity", "token_embeddings"), "last_hidden_state")
             outputs["last_hidden_state"] = outputs["token_embeddings"]
         outputs |= {name: (FLOAT, (*batch, columns)) for name, columns in of_tokens.items()}

@@ -45,7 +45,8 @@ def build(
 ) -> onnx.ModelProto:
     """The graph in `precision` "fp16", "bf16", "int8" or "fp32"; inputs as `portable`, padding on the right; outputs float32.
 
-    `token_embeddings` [batch, sequence, hidden_size] and `sentence_embedding` [batch, dim], or `logits`. In "int8" the
+    `token_embeddings` [batch, sequence, hidden_size], `sentence_embedding` [batch, dim] and their `checksum` [1, 1], or
+    `logits`. In "int8" the
     products of `quantized` are, with static scales, and all else is as in "fp16", attention among it.
     """
     check(spec)
@@ -56,7 +57,7 @@ def build(
     g = _TensorRTGraph(spec, weights, "fp16" if precision == "int8" else precision, exact)
     shared = _Shared(g, spec)
     hidden = _layers(g, spec, embeddings(g, spec, takes_token_types(spec, head)), shared)
-    model = finish(g, spec, hidden, head, last_hidden_state=False)
+    model = finish(g, spec, hidden, head, on_device=True)
     if sites:
         inner = stream_scale(spec) if spec.gated_mlp else 1.0
         sizes = {site.name: inner for site in sites if site.name.endswith("mlp.down")}

@@ -1,9 +1,12 @@
 """Sessions of a GPU: buffers that are kept, a CUDA graph for every bucket of batches that comes again, copies ahead."""
 
+import itertools
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,16 +14,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from strizh.runtime.batching import PackedBatch, Rows
+from strizh.runtime.errors import BundleError
+from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions.buckets import Bucket
+from strizh.runtime.sessions.captures import CAPTURES
 from strizh.runtime.sessions.device_memory import DeviceMemory
-from strizh.runtime.sessions.session import Output, Session
+from strizh.runtime.sessions.lane import Lane
+from strizh.runtime.sessions.session import Output, Session, one_line
 from strizh.runtime.vectors import Float32
 
 # ONNX Runtime keeps a captured graph and its memory as long as the session, so only buckets that come again have one,
 # and no more than these.
 MOST_GRAPHS = 32
 _GRAPH, _NO_GRAPH = "gpu_graph_id", "-1"
-_KINDS = {"tensor(float)": np.float32}
+_CHECKSUM, _SCALAR = "checksum", (1, 1)
+_FLOAT32 = np.dtype(np.float32).itemsize
 Staged = dict[str, Any]
 
 
@@ -47,9 +55,12 @@ class DeviceSession(Session):
 
     def __init__(self, session: onnxruntime.InferenceSession, **names: Any) -> None:
         super().__init__(session, **names)
-        self._memory, self._staging = DeviceMemory(session.get_providers()[0]), threading.Lock()
+        self._memory, self._staging, self._lane = DeviceMemory(session.get_providers()[0]), threading.Lock(), Lane()
         self._seen: set[Bucket] = set()
+        self._refused: set[Bucket] = set()
         self._graphs: dict[Bucket, Graph] = {}
+        self._captured: dict[Bucket, threading.Thread] = {}  # and where it can be replayed
+        self._numbers = itertools.count(1)
         self._usual = onnxruntime.RunOptions()
         for options in (self._usual, self._give_back):
             options.add_run_config_entry(_GRAPH, _NO_GRAPH)
@@ -70,6 +81,40 @@ class DeviceSession(Session):
         """As `Session.run_each`, with the inputs of the next batch packed and copied while this one computes."""
         for number, (batch, staged) in enumerate(self._ahead(texts, batches), 1):
             yield self._run(batch, output, staged, give_back and number == len(batches))
+
+    def keep(
+        self, texts: PackedBatch, batches: Iterable[slice], output: Output, *, alone: bool = False
+    ) -> DeviceVectors:
+        """Vectors [n, width] of all texts where they are computed, or [width] of one `alone`; zeros for those in no batch.
+
+        `batches` are consecutive texts, each of which has a token: they write their rows into one buffer, which is the
+        caller's. `BundleError` if one of them is not finite, which the graph itself says in one number: their sum.
+        """
+        if not any(node.name == _CHECKSUM for node in self._session.get_outputs()):
+            raise BundleError(
+                f"the graph of {self._variant} has no output {_CHECKSUM}, by which vectors that stay on the GPU are checked: "
+                "an older strizh wrote it. Export the bundle again, or take output='numpy'"
+            )
+        whole = [np.arange(batch.start, batch.stop) for batch in batches]
+        parts = [rows for batch in whole for rows in self._taken(texts.lengths, batch)]
+        with CAPTURES.none():
+            found = self._memory.buffer((output.width,) if alone else (len(texts), output.width), np.float32)
+            if sum(map(len, parts)) < len(texts):
+                self._memory.put(np.zeros((len(texts), output.width), np.float32), found)
+        for rows, (batch, staged) in zip(parts, self._ahead(texts, parts), strict=True):
+            address = found.data_ptr() + int(rows[0]) * output.width * _FLOAT32
+            with self._lock:
+                try:
+                    finite = self._lane(partial(self._run_into, batch, output, staged, address))
+                except Exception as error:  # ONNX Runtime's classes have no base of their own
+                    raise self._translate(error, batch) from None
+            if not finite:
+                raise self._not_finite(batch)
+        return DeviceVectors(found)
+
+    def _taken(self, lengths: NDArray[np.int32], rows: Rows) -> Iterator[Rows]:
+        """The batches that the graph takes one of these rows in."""
+        yield rows
 
     def _ahead(self, texts: PackedBatch, batches: Sequence[Rows]) -> Iterator[tuple[PackedBatch, Staged | None]]:
         """Every batch as `_stage` gives it, with the next one in the making."""
@@ -94,45 +139,90 @@ class DeviceSession(Session):
         found = {}
         with self._staging:  # one at a time: they pass through the same memory of the host
             for name, array in self._feed(batch).items():
-                room = self._memory.room("inputs", array.shape, array.dtype)
-                np.copyto(room, array)
-                found[name] = self._memory.buffer(array.shape, array.dtype)
-                found[name].update_inplace(room)  # has been copied when it returns
+                with CAPTURES.none():
+                    room = self._memory.room("inputs", array.shape, array.dtype)
+                    np.copyto(room, array)
+                    found[name] = self._memory.buffer(array.shape, array.dtype)
+                    self._memory.put(room, found[name])
         return found
 
     def _compute(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
-        graph = None if staged else self._graph(batch)
+        return self._lane(partial(self._compute_here, batch, output, staged, give_back))
+
+    def _compute_here(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
+        """From page-locked memory into an array of the caller's own."""
+        graph = None if staged else self._replayed(batch)
+        rows = self._token_shape(batch) if output.per_token else (len(batch),)
         if graph is None:
             return self._compute_staged(batch, output, staged or self._put(batch), give_back)
-        self._replay(graph, batch)
-        found: Float32 = graph.outputs[output.name].numpy()
-        return found[: self._token_shape(batch)[0] if output.per_token else len(batch)].copy()
+        value = graph.outputs[output.name]
+        shape = (rows[0], *value.shape()[1:])
+        with CAPTURES.none():
+            return self._memory.get("results", shape, value).copy()
 
     def _compute_staged(self, batch: PackedBatch, output: Output, staged: Staged, give_back: bool) -> Float32:
-        """From inputs on the device into page-locked memory, and from there into an array of the caller's own."""
         rows = self._token_shape(batch) if output.per_token else (len(batch),)
-        result = self._memory.room("results", (*rows, output.width), np.float32)
-        session = self._opened(batch)
-        binding = bound(session, staged)
-        binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
-        session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
+        with CAPTURES.none():
+            result = self._memory.room("results", (*rows, output.width), np.float32)
+            session = self._opened(batch)
+            binding = bound(session, staged)
+            binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+            session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
         return result.copy()
 
-    def _replay(self, graph: Graph, batch: PackedBatch) -> None:
-        """Compute the outputs of the batch in the graph's buffers, which are valid until its next replay."""
-        with self._staging:
-            for name, array in self._filled(batch, graph.bucket).items():
+    def _run_into(self, batch: PackedBatch, output: Output, staged: Staged | None, address: int) -> bool:
+        """Write the rows at `address`, and say whether they are finite."""
+        graph, shape = None if staged else self._replayed(batch), (len(batch), output.width)
+        if graph is None:
+            staged = staged or self._put(batch)
+            with CAPTURES.none():
+                checksum = self._memory.room(_CHECKSUM, _SCALAR, np.float32)
+                session = self._opened(batch)
+                binding = bound(session, staged)
+                binding.bind_output(output.name, self._memory.device, 0, np.float32, shape, address)
+                binding.bind_output(_CHECKSUM, "cpu", 0, np.float32, _SCALAR, checksum.ctypes.data)
+                session.run_with_iobinding(binding, self._usual)
+            return bool(np.isfinite(checksum).all())
+        with CAPTURES.none():  # the next replay writes over the graph's own
+            self._memory.copy(address, graph.outputs[output.name].data_ptr(), shape[0] * shape[1] * _FLOAT32)
+            return bool(np.isfinite(self._memory.get(_CHECKSUM, _SCALAR, graph.outputs[_CHECKSUM])).all())
+
+    def _replayed(self, batch: PackedBatch) -> Graph | None:
+        """The graph of the batch's bucket, whose outputs are the batch's until its next replay; None for one without."""
+        graph = self._graph(batch)
+        if graph is None:
+            return None
+        bucket, here = graph.bucket, threading.current_thread()
+        with self._staging, CAPTURES.none():
+            for name, array in self._filled(batch, bucket).items():
                 np.copyto(graph.host[name], array)
-                graph.inputs[name].update_inplace(graph.host[name])
-        graph.session.run_with_iobinding(graph.binding, graph.options)
+                self._memory.put(graph.host[name], graph.inputs[name])
+        if self._captured.get(bucket) is here:
+            with CAPTURES.none():
+                graph.session.run_with_iobinding(graph.binding, graph.options)
+            return graph
+        try:
+            with CAPTURES.one():
+                graph.session.run_with_iobinding(graph.binding, graph.options)
+        except Exception as error:
+            if bucket.alone:  # its session runs no other way
+                raise
+            del self._graphs[bucket]
+            self._refused.add(bucket)
+            line = f"{self._variant}: batches as this one of {len(batch.input_ids)} tokens run without a CUDA graph"
+            warnings.warn(f"{line}, which could not be captured: {one_line(error)}", RuntimeWarning, stacklevel=2)
+            return None
+        self._captured[bucket] = here
+        return graph
 
     def _graph(self, batch: PackedBatch) -> Graph | None:
         """The graph of the batch's bucket, made when that comes for the second time; None for one that has none."""
         bucket = self._bucket(batch)
-        if bucket is None or bucket in self._graphs:
+        if bucket is None or bucket in self._graphs or bucket in self._refused:
             return self._graphs.get(bucket) if bucket else None
         if bucket.alone or (bucket in self._seen and len(self._graphs) < MOST_GRAPHS):
-            self._graphs[bucket] = self._bind(bucket, batch)
+            with CAPTURES.none():
+                self._graphs[bucket] = self._bind(bucket, batch)
         self._seen.add(bucket)
         return self._graphs.get(bucket)
 
@@ -143,9 +233,9 @@ class DeviceSession(Session):
         binding, options, outputs = bound(session, inputs), onnxruntime.RunOptions(), {}
         for node in session.get_outputs():
             shape = tuple(axis if isinstance(axis, int) else bucket.axes[axis] for axis in node.shape)
-            outputs[node.name] = self._memory.buffer(shape, _KINDS[node.type])
+            outputs[node.name] = self._memory.buffer(shape, np.float32)
             binding.bind_ortvalue_output(node.name, outputs[node.name])
-        options.add_run_config_entry(_GRAPH, str(len(self._graphs) + 1))
+        options.add_run_config_entry(_GRAPH, str(next(self._numbers)))
         host = {name: self._memory.array(array.shape, array.dtype) for name, array in feed.items()}
         return Graph(bucket, session, inputs, host, outputs, binding, options)
 

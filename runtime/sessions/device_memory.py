@@ -1,8 +1,9 @@
-"""Memory for one execution provider: buffers on its device, and memory of the host that it copies from and to by itself.
+"""Memory for one execution provider: buffers on its device, arrays on the host that it copies from and to by itself.
 
-The latter is page-locked where ONNX Runtime gives it out, else plain. Nobody has written anything into either yet.
+The latter are page-locked for a GPU, and plain memory otherwise. Nobody has written anything into either yet.
 """
 
+import ctypes
 import math
 from typing import Any
 
@@ -12,20 +13,19 @@ from numpy.typing import NDArray
 
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.sessions.buckets import round_up
+from strizh.runtime.sessions.cuda_memory import CudaMemory
 from strizh.runtime.tensorrt import CLASSIC, RTX
 
-_ON_CUDA = (PROVIDER, CLASSIC)  # of ONNX Runtime's GPU wheel, whose providers share CUDA's memory
+_ON_CUDA = (PROVIDER, CLASSIC, RTX)
 
 
 class DeviceMemory:
     """Buffers and arrays for the sessions of one provider. One that has no GPU has its buffers on the host."""
 
     def __init__(self, provider: str) -> None:
-        self.device = "cuda" if provider in _ON_CUDA else "cpu"  # as a binding names it that is given an address
-        self._plugged_in = _of_plug_in(RTX, "DEFAULT") if provider == RTX else None
-        lenders = (provider, PROVIDER) if provider == CLASSIC else (provider,)
-        places = (_of_plug_in(lender, "HOST_ACCESSIBLE") for lender in lenders)
-        self._page_locked = next((place for place in places if place is not None), None)
+        self._cuda = CudaMemory() if provider in _ON_CUDA else None
+        self.device = "cuda" if self._cuda else "cpu"  # as a binding names it that is given an address
+        self._plugged_in = _of_plug_in(provider) if provider == RTX else None
         self._kept: dict[str, NDArray[Any]] = {}
 
     def buffer(self, shape: tuple[int, ...], dtype: Any) -> onnxruntime.OrtValue:
@@ -37,31 +37,33 @@ class DeviceMemory:
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """An array of its own, on the host."""
-        if self._page_locked is None:
-            return np.empty(shape, dtype)
-        return np.asarray(_Lent(shape, np.dtype(dtype), self._page_locked))
+        return np.empty(shape, dtype) if self._cuda is None else self._cuda.array(shape, dtype)
 
     def room(self, use: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """An array in memory of the host that is kept for this use, of one dtype: valid until the next one is asked for."""
+        """An array of the host that is kept for this use, of one dtype: valid until the next one is asked for."""
         count = math.prod(shape)
         if use not in self._kept or self._kept[use].size < count:
             self._kept[use] = self.array((round_up(count),), dtype)
         return self._kept[use][:count].reshape(shape)
 
+    def put(self, array: NDArray[Any], value: onnxruntime.OrtValue) -> None:
+        """Copy a contiguous array to the start of a buffer; it has been copied on return."""
+        self.copy(value.data_ptr(), array.ctypes.data, array.nbytes)
 
-class _Lent:
-    """What makes NumPy read an OrtValue's memory, and keep it as long as it does."""
+    def get(self, use: str, shape: tuple[int, ...], value: onnxruntime.OrtValue) -> NDArray[np.float32]:
+        """The start of a buffer of float32, in the `room` for this use."""
+        found = self.room(use, shape, np.float32)
+        self.copy(found.ctypes.data, value.data_ptr(), found.nbytes)
+        return found
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], place: Any) -> None:
-        self._value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, memory_info=place)
-        address = (self._value.data_ptr(), False)
-        self.__array_interface__ = {"data": address, "shape": shape, "typestr": dtype.str, "version": 3}
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Copy bytes between addresses of the host or the device; it is done on return."""
+        if size:
+            (ctypes.memmove if self._cuda is None else self._cuda.copy)(target, source, size)
 
 
-def _of_plug_in(provider: str, kind: str) -> Any:
-    """Memory of a provider that ONNX Runtime can ask for it; None where it has none, or this ONNX Runtime tells of none."""
+def _of_plug_in(provider: str) -> Any:
+    """The device's memory of a plug-in, which ONNX Runtime must be told of; None where it has none."""
     kinds = getattr(onnxruntime, "OrtDeviceMemoryType", None)
-    if kinds is None:
-        return None
     devices = (device for device in onnxruntime.get_ep_devices() if device.ep_name == provider)
-    return next((device.memory_info(getattr(kinds, kind)) for device in devices), None)
+    return None if kinds is None else next((device.memory_info(kinds.DEFAULT) for device in devices), None)

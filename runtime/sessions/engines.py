@@ -49,13 +49,13 @@ class EngineSession(DeviceSession, PaddedSession):
         self, texts: PackedBatch, batches: Sequence[Rows], output: Output, *, give_back: bool = False
     ) -> Iterator[Float32]:
         """As `DeviceSession.run_each`; errors as `run`."""
-        parts = [list(self._parts(texts.lengths, rows)) for rows in batches]
+        parts = [list(self._taken(texts.lengths, rows)) for rows in batches]
         found = super().run_each(texts, [rows for batch in parts for rows in batch], output, give_back=give_back)
         for batch in parts:
             vectors = [next(found) for _ in batch]
             yield vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
 
-    def _parts(self, lengths: NDArray[np.int32], rows: Rows) -> Iterator[Rows]:
+    def _taken(self, lengths: NDArray[np.int32], rows: Rows) -> Iterator[Rows]:
         longest = int(lengths[rows].max())
         profiles = [engine.profile for engine in self._engines]
         most = max((profile.texts for profile in profiles if profile.holds(1, longest)), default=0)

@@ -1,5 +1,7 @@
 """Tiny bundles, made here with onnx.helper and a tokenizer built in code, so that no exporter is needed; and one real one."""
 
+import ctypes
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,10 +157,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class FakeDriver:
-    """A CUDA driver library with one H200. `status` is cuInit's answer; `started` counts its calls."""
+    """A CUDA driver library with one H200, whose memory is the host's.
+
+    `status` is cuInit's answer; `started` counts its calls. Memory is for who has the context: `locked` is what was lent,
+    by address, and `copied` the bytes that were copied, one number a copy.
+    """
 
     def __init__(self, status: int = 0) -> None:
         self.status, self.started = status, 0
+        self.locked: dict[int, Any] = {}
+        self.copied: list[int] = []
+        self._entered = threading.local()
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         self.started += 1
@@ -174,6 +183,47 @@ class FakeDriver:
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:  # noqa: N802
         value._obj.value = {75: 9, 76: 0}[attribute]
+        return 0
+
+    def cuDevicePrimaryCtxRetain(self, context: Any, device: int) -> int:  # noqa: N802
+        context._obj.value = 4711
+        return 0
+
+    def cuCtxPushCurrent_v2(self, context: Any) -> int:  # noqa: N802
+        self._entered.times = getattr(self._entered, "times", 0) + (context.value == 4711)
+        return 0
+
+    def cuCtxPopCurrent_v2(self, context: Any) -> int:  # noqa: N802
+        self._entered.times -= 1
+        return 0
+
+    def _current(self) -> bool:
+        return getattr(self._entered, "times", 0) == 1
+
+    def cuMemHostAlloc(self, address: Any, size: Any, flags: int) -> int:  # noqa: N802
+        if not self._current():
+            return 201  # CUDA_ERROR_INVALID_CONTEXT
+        memory = ctypes.create_string_buffer(size.value)
+        address._obj.value = ctypes.addressof(memory)
+        self.locked[address._obj.value] = memory
+        return 0
+
+    def cuMemFreeHost(self, address: Any) -> int:  # noqa: N802
+        del self.locked[address.value]
+        return 0
+
+    def cuMemcpy(self, target: Any, source: Any, size: Any) -> int:  # noqa: N802
+        if not self._current():
+            return 201
+        ctypes.memmove(target.value, source.value, size.value)
+        self.copied.append(size.value)
+        return 0
+
+    def cuStreamSynchronize(self, stream: None) -> int:  # noqa: N802
+        return 0 if self._current() else 201
+
+    def cuGetErrorString(self, status: int, reason: Any) -> int:  # noqa: N802
+        reason._obj.value = b"invalid device context" if status == 201 else b"no CUDA-capable device is detected"
         return 0
 
 

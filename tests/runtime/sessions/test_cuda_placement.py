@@ -39,7 +39,7 @@ def session() -> CudaSession:
     return opened_session()
 
 
-def opened_session(seven: float | None = None, verdict: bool = True) -> CudaSession:
+def opened_session(seven: float | None = None, checksum: bool = True) -> CudaSession:
     """A model without layers: its embeddings, norm and pooling have CPU kernels. `seven`: a number of token 7's row."""
     spec = EncoderSpec(
         family="test", vocab_size=40, hidden_size=24, num_heads=3, num_kv_heads=3, head_size=8, intermediate_size=40,
@@ -54,8 +54,8 @@ def opened_session(seven: float | None = None, verdict: bool = True) -> CudaSess
         rows = np.frombuffer(table.raw_data, np.float32).reshape(table.dims).copy()
         rows[7, 3] = seven
         table.raw_data = rows.tobytes()
-    if not verdict:
-        model.graph.output.remove(next(value for value in model.graph.output if value.name == "zero_or_nan"))
+    if not checksum:
+        model.graph.output.remove(next(value for value in model.graph.output if value.name == "checksum"))
     opened = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return CudaSession(opened, variant="cuda-fp32")
 
@@ -156,9 +156,9 @@ def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes_vectors_tha
     assert session.keep(drawn(0, 30, 40, 50), parts, SENTENCES).shape == (3, 24) and waited == [True] * 3
 
 
-def test_cuda_bundle_without_the_verdict_is_one_line_and_serves_the_host() -> None:
-    session, batch = opened_session(verdict=False), drawn(0, 5, 3)
-    line = r"cuda-fp32 has no output zero_or_nan, .* wrote it\. Export the bundle again, or take output='numpy'"
+def test_cuda_bundle_without_the_checksum_is_one_line_and_serves_the_host() -> None:
+    session, batch = opened_session(checksum=False), drawn(0, 5, 3)
+    line = r"cuda-fp32 has no output checksum, .* wrote it\. Export the bundle again, or take output='numpy'"
     with pytest.raises(BundleError, match=line):
         session.keep(batch, [slice(0, 2)], SENTENCES)
     for _ in range(3):

@@ -1,9 +1,12 @@
 """Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
 
+import gc
 import itertools
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import cuda, device, opening
+from strizh.runtime.sessions import captures, cuda, cuda_memory, device, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.device_memory import DeviceMemory
@@ -148,11 +151,17 @@ def several(*batches: PackedBatch) -> tuple[PackedBatch, list[np.ndarray]]:
 @pytest.mark.parametrize("output", [SENTENCES, TOKENS], ids=["sentences", "tokens"])
 @pytest.mark.parametrize("page_locked", [False, True])
 def test_cuda_batches_one_after_another_give_what_each_gives_alone(
-    session: CudaSession, output: Output, page_locked: bool, monkeypatch: pytest.MonkeyPatch
+    session: CudaSession,
+    output: Output,
+    page_locked: bool,
+    fake_driver: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Large ones, which are copied ahead, and small ones, which replay graphs, in turn and twice."""
     monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 100)
-    lent = lend_page_locked_memory(session, monkeypatch) if page_locked else []
+    driver = fake_driver()
+    if page_locked:
+        session._memory = memory_of(driver, monkeypatch)
     alone = [batch_of(90, 80, 7), batch_of(20), batch_of(200), batch_of(21), batch_of(60, 60), batch_of(20)]
     expected = [session.run(batch, output) for batch in alone]
     texts, rows = several(*alone)
@@ -160,26 +169,46 @@ def test_cuda_batches_one_after_another_give_what_each_gives_alone(
         found = list(session.run_each(texts, rows, output, give_back=True))
         for one, vectors in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, vectors, rtol=0, atol=1e-6)
-    assert session.graphs >= 1 and bool(lent) == page_locked
+    assert session.graphs >= 1 and bool(driver.locked) == bool(driver.copied) == page_locked
 
 
-def lend_page_locked_memory(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """As if the provider had memory of the host, which here is plain; what was lent of it."""
-    lent: list[Any] = []
-    plain = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-    kinds = onnxruntime.OrtDeviceMemoryType
-    lender = SimpleNamespace(
-        ep_name="CPUExecutionProvider", memory_info=lambda kind: {kinds.HOST_ACCESSIBLE: "locked"}[kind]
-    )
+def memory_of(driver: Any, monkeypatch: pytest.MonkeyPatch) -> DeviceMemory:
+    """A GPU's memory, of this driver, whose buffers are the host's."""
+    monkeypatch.setattr(cuda_memory, "driver", lambda: driver)
+    memory = DeviceMemory(PROVIDER)
+    assert memory.device == "cuda"
+    memory.device = "cpu"
+    return memory
 
-    def allocate(shape: Any, kind: Any, device: str = "cpu", number: int = 0, memory_info: Any = None) -> Any:
-        lent.extend([memory_info] if memory_info else [])
-        return plain(shape, kind, device, number)
 
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [lender])
-    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
-    session._memory = DeviceMemory("CPUExecutionProvider")
-    return lent
+def test_cuda_memory_is_page_locked_as_long_as_it_is_used(
+    fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = fake_driver()
+    memory = memory_of(driver, monkeypatch)
+    array = memory.array((3, 5), np.float32)
+    view = array[1:]
+    assert array.ctypes.data in driver.locked and array.shape == (3, 5) and array.flags.writeable
+    del array
+    gc.collect()
+    assert driver.locked, "a view is left"
+    del view
+    gc.collect()
+    assert not driver.locked
+    buffer = memory.buffer((6,), np.float32)
+    memory.put(np.arange(6, dtype=np.float32), buffer)
+    assert memory.get("results", (4,), buffer).tolist() == [0, 1, 2, 3] and driver.copied == [24, 16]
+    memory.copy(0, 0, 0)
+    assert len(driver.copied) == 2, "of nothing there is no copy"
+
+
+def test_cuda_driver_that_refuses_is_one_line(fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_memory, "driver", lambda: fake_driver(status=100))
+    with pytest.raises(DeviceError, match=r"^cuInit of CUDA's driver failed: no CUDA-capable device is detected\. See"):
+        DeviceMemory(PROVIDER)
+    monkeypatch.setattr(cuda_memory, "driver", lambda: None)
+    with pytest.raises(DeviceError, match="needs an NVIDIA driver, and libcuda is not here"):
+        DeviceMemory(PROVIDER)
 
 
 def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes(
@@ -232,3 +261,87 @@ def test_cuda_nodes_never_take_a_detour_over_the_cpu(monkeypatch: pytest.MonkeyP
     with pytest.raises(DeviceError, match="cuda-fp16: ONNX Runtime's CUDA provider does not run the graph: no GPU"):
         opening.create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER, "CPUExecutionProvider"))
     assert asked == [("1", [PROVIDER], [dict(cuda.OPTIONS)])]
+
+
+def test_cuda_graphs_belong_to_one_thread_and_so_do_the_runs_that_follow(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who calls alone runs where it calls; of several callers none does: ONNX Runtime has a graph for one thread."""
+    ran: list[str] = []
+    run = session._session.run_with_iobinding
+    monkeypatch.setattr(
+        session._session, "run_with_iobinding", lambda *call: (ran.append(threading.current_thread().name), run(*call))
+    )
+    batch = batch_of(20)
+    expected = session.run(batch, SENTENCES)
+    session.warm_up(batch, SENTENCES)
+    assert set(ran) == {threading.current_thread().name}
+    ran.clear()
+    for _ in range(3):  # a new thread each, as some servers have
+        with ThreadPoolExecutor(1, "caller") as caller:
+            np.testing.assert_allclose(caller.submit(session.run, batch, SENTENCES).result(), expected, atol=1e-6)
+    np.testing.assert_allclose(session.run(batch, SENTENCES), expected, atol=1e-6)
+    assert set(ran) == {"strizh-gpu_0"} and session.graphs == 1
+
+
+@contextmanager
+def counted(seen: list[str], name: str, inner: Any) -> Iterator[None]:
+    with inner:
+        seen.append(name)
+        yield
+
+
+def test_cuda_captures_have_no_other_work_beside_them(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread's first run of a graph may capture it: it waits for the copies of others, and they for it."""
+    gate, seen = captures.Captures(), list[str]()
+    monkeypatch.setattr(device, "CAPTURES", gate)
+    one = gate.one
+    monkeypatch.setattr(gate, "one", lambda: counted(seen, "capture", one()))
+    batch = batch_of(20)
+    for _ in range(4):
+        session.run(batch, SENTENCES)
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(2):
+            other.submit(session.run, batch, SENTENCES).result()
+    assert seen == ["capture", "capture"], "in the first thread, and in the one of all the runs that follow"
+
+    entered, leave = threading.Event(), threading.Event()
+
+    def capture() -> None:
+        with one():
+            entered.set()
+            assert leave.wait(30)
+
+    with ThreadPoolExecutor(2) as threads:
+        capturing = threads.submit(capture)
+        assert entered.wait(30)
+        copying = threads.submit(session._put, batch)
+        assert not copying.done() and not capturing.done()
+        leave.set()
+        assert "input_ids" in copying.result(30)
+        capturing.result(30)
+
+
+def test_cuda_graph_that_cannot_be_captured_is_told_and_done_without(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, other = batch_of(20), batch_of(70)
+    expected = session.run(batch, SENTENCES)
+    run = session._session.run_with_iobinding
+
+    def refuse(binding: Any, options: Any) -> Any:
+        if options.get_run_config_entry("gpu_graph_id") == "1":
+            raise RuntimeError("operation failed due to a previous error during capture")
+        return run(binding, options)
+
+    monkeypatch.setattr(session._session, "run_with_iobinding", refuse)
+    line = (
+        "cuda-fp32: batches as this one of 20 tokens run without a CUDA graph, which could not be captured: operation"
+    )
+    with pytest.warns(RuntimeWarning, match=line):
+        np.testing.assert_allclose(session.run(batch, SENTENCES), expected, atol=1e-6)
+    for _ in range(2):
+        np.testing.assert_allclose(session.run(batch, SENTENCES), expected, atol=1e-6)
+    assert session.graphs == 0
+    session.warm_up(other, SENTENCES)
+    assert session.graphs == 1, "another bucket's is another matter"

@@ -23,7 +23,8 @@ from strizh.runtime import host, tensorrt
 from strizh.runtime.bundle import MANIFEST, Bundle, File
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Engine, Profile
-from strizh.runtime.errors import BundleError, DeviceError
+from strizh.runtime.errors import BundleError, DeviceError, UsageError
+from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions import device_memory, opening
 from strizh.runtime.sessions.session import Output
 from strizh.runtime.tensorrt import CLASSIC, RTX
@@ -199,6 +200,20 @@ def test_tensorrt_engines_give_the_tokens_of_every_part(folder: Path, opened: Op
         together = pipeline.session.run(batch, output)
         alone = [pipeline.session.run(batch.take(np.array([row])), output) for row in range(len(batch))]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=5e-3)
+
+
+def test_tensorrt_vectors_stay_where_they_are_computed(folder: Path, opened: Opened, expected: np.ndarray) -> None:
+    """In parts of three texts, and for one alone by the engine that is given one shape; in the caller's order."""
+    with strizh.load(with_engines(folder, CLASSIC, Profile(1, 32, 1, 32), Profile(3, 512, 1, 32))) as encoder:
+        kept = encoder.encode([TEXTS[0], "", *TEXTS[1:]], output="dlpack")
+        assert isinstance(kept, DeviceVectors) and kept.shape == (len(TEXTS) + 1, encoder.dimension)
+        found = np.delete(np.from_dlpack(kept), 1, axis=0)
+        assert (found * expected).sum(1).min() > 0.9999
+        for _ in range(2):
+            single = encoder.encode(TEXTS[1], output="torch")
+            assert single.shape == (encoder.dimension,) and float(single.numpy() @ expected[1]) > 0.9999
+        with pytest.raises(UsageError, match="leaves vectors on the GPU as the graph gives them"):
+            encoder.encode(TEXTS, output="dlpack", precision="int8")
 
 
 def test_tensorrt_text_beyond_every_engine_is_one_line(folder: Path, opened: Opened) -> None:
