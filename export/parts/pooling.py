@@ -25,7 +25,7 @@ def sentence_embedding(g: Graph, spec: EncoderSpec, hidden: str, pool: Pool) -> 
         return str(vector)
 
 
-def checksum(g: Graph) -> dict[str, tuple[int, tuple[int, int]]]:
+def checksum(g: Graph) -> dict[str, tuple[int, tuple[str | int, ...]]]:
     """The output `checksum` [1, 1], the sum of all sentence vectors: finite only if all their numbers are.
 
     By it vectors are checked that stay on the device where they are computed.

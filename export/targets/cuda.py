@@ -213,6 +213,7 @@ def _finish(g: _CudaGraph, spec: EncoderSpec, hidden: str, head: Head, texts: Te
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
-        } | checksum(g)
+        }
+        outputs |= checksum(g)
         outputs |= {name: (FLOAT, ("total_tokens", columns)) for name, columns in of_tokens.items()}
     return g.model(inputs, outputs, {"family": spec.family})
