@@ -62,6 +62,10 @@ class TokenHeads:
         late = any(vectors.size for vectors in like.vectors)
         return cls.of_rows(rows, each("sparse_weights", any(like.weights)), each("colbert_vectors", late))
 
+    def take(self, rows: Sequence[int]) -> "TokenHeads":
+        """Those of these texts."""
+        return TokenHeads([self.weights[row] for row in rows], [self.vectors[row] for row in rows])
+
     def against(self, expected: "TokenHeads") -> dict[str, float]:
         """`sparse_error` and `colbert_cosine_min` of `parity.Figures`, where the model has these heads."""
         found = {}

@@ -105,7 +105,8 @@ def _verdict(found: dict[str, Any], rehearse: bool) -> int:
         print(f"not done: {line}")
     missed = [row for row in found["parity"] if not row["kept"]]
     for row in missed:
-        print(f"MISSED: {row['family']}, {row['engine']}, {row['precision']}: cosine {row['cosine_min']:.7f} at worst")
+        why = row.get("error") or f"cosine {row['cosine_min']:.7f} at worst"
+        print(f"MISSED: {row['family']}, {row['engine']}, {row['precision']}: {why}")
     failed = any("FAILED" in line or "time is over" in line or "not built" in line for line in undone)
     if rehearse and not (failed or missed):
         print("rehearsed: every step ran, the times above are a CPU's and mean nothing, nothing was written")

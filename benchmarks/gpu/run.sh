@@ -4,7 +4,7 @@
 #   benchmarks/gpu/run.sh             on a machine with an NVIDIA GPU, nvcc and a Python 3.11 or later that has torch
 #   benchmarks/gpu/run.sh --rehearse  every step on a CPU, over emulated threads; writes nothing
 #
-# PYTHON names the interpreter (python3), MINUTES what it may take (10). Wheels that the interpreter lacks may lie in
+# PYTHON names the interpreter (python3), MINUTES what it may take (9), --results FOLDER where the figures go. Wheels that the interpreter lacks may lie in
 # benchmarks/gpu/wheels/, whole or in pieces named NAME.whl.part-00, NAME.whl.part-01 ...: they are joined and installed
 # beside it, in build/gpu. What cannot be had is said and left out; results are written after every step.
 # Status 0: everything ran, and parity kept its promises; 1: not so, and the last lines say what; 2: nothing could run.
@@ -67,4 +67,4 @@ compile -arch=native || compile -gencode arch=compute_80,code=sm_80 -gencode arc
 [[ -e $library ]] && ls -l "$library"
 
 echo "== parity and speed"
-exec "$python" -P -m benchmarks.gpu.main --library "$library" --seconds $((60 * ${MINUTES:-10} - SECONDS)) "$@"
+exec "$python" -P -m benchmarks.gpu.main --library "$library" --seconds $((60 * ${MINUTES:-9} - SECONDS)) "$@"

@@ -13,6 +13,7 @@ from benchmarks.gpu import varlen
 from benchmarks.gpu.specs import TIMED, bert, random_weights, rope_bert
 from benchmarks.gpu.speed import BATCHES, LATENCY, Contest, row
 from benchmarks.gpu.timing import matrix_rate
+from benchmarks.gpu.versions import driver, versions
 from strizh.kernels.native_cuda import CudaKernels
 
 # What a record belongs to, a key of the results, and the record.
@@ -59,8 +60,8 @@ def _machine(device: str) -> Iterator[Record]:
     if device == "cuda":
         gpu = torch.cuda.get_device_properties(0)
         yield "machine", {
-            "gpu": gpu.name, "capability": f"{gpu.major}.{gpu.minor}", "torch": torch.__version__,
-            "cuda": torch.version.cuda, "multiprocessors": gpu.multi_processor_count,
+            "gpu": gpu.name, "capability": f"{gpu.major}.{gpu.minor}", "multiprocessors": gpu.multi_processor_count,
+            "memory_gib": round(gpu.total_memory / 2**30), "driver": driver(), "versions": versions(),
         }  # fmt: skip
     yield "machine", {"ceiling_fp16": matrix_rate(device, torch.float16)}
     for name in ("torch varlen_attn", "flash_attn varlen"):
@@ -119,8 +120,8 @@ def _speed(model: str, side: str, library: Path, device: str) -> Iterator[Record
 def _line(kind: str, record: dict[str, Any]) -> str:
     if kind == "parity":
         figures = f"cosine {record['cosine_min']:.7f} at worst, promised {record['promised']}"
-        verdict = "kept" if record["kept"] else "MISSED"
-        return f"{record['family']:<20}{record['engine']:<14}{record['precision']}  {figures}: {verdict}"
+        verdict = "kept" if record["kept"] else f"MISSED {record.get('error', '')}".rstrip()
+        return f"{record['family']:<20}{record['engine']:<28}{record['precision']}  {figures}: {verdict}"
     if kind == "rows":
         return f"{record['model']:<10}{record['case']:<14}{record['contender']:<28}{record['ms']:>10.3f} ms"
     return f"{kind}: " + ", ".join(f"{name} {value}" for name, value in record.items())

@@ -1,5 +1,6 @@
 """The peer without padding: the same encoder in plain PyTorch, with flash attention's kernels for texts of any length."""
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 
@@ -38,7 +39,9 @@ def _torch(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cu_seqlens: torch.Tensor, longest: int, scale: float
 ) -> torch.Tensor:
     varlen = import_module("torch.nn.attention.varlen")
-    found: torch.Tensor = varlen.varlen_attn(q, k, v, cu_seqlens, cu_seqlens, longest, longest, scale=scale)
+    # Its first versions take no scale; all have this one of their own.
+    own = {} if math.isclose(scale, q.shape[-1] ** -0.5) else {"scale": scale}
+    found: torch.Tensor = varlen.varlen_attn(q, k, v, cu_seqlens, cu_seqlens, longest, longest, **own)
     return found
 
 

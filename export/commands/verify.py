@@ -98,8 +98,12 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
         if near is not None and taken:
             neighbours = rank_agreement(folder, name, [sentences[row] for row in taken], near[taken])
         report[name] = summary(cells, against, neighbours, refused) | {"prompts": prompts}
-        if heads and not refused:
-            report[name] |= TokenHeads.of_variant(folder, name, words).against(heads)
+        if heads and taken:  # `words` are the texts of `sentences`
+            of_tokens = TokenHeads.of_variant(folder, name, [words[row] for row in taken])
+            report[name] |= of_tokens.against(heads.take(taken)) | {"token_texts": len(taken)}
+        elif heads:
+            short = f"no text of ours is of {longest} tokens or fewer"
+            print(f"{name}: its heads of tokens are not checked, {short}", file=sys.stderr)
         if manifest.variants[name].target == "cpu":
             report[name]["cosine_by_instruction_set"] = cosine_by_instruction_set(folder, name, texts, expected)
     return report
@@ -117,9 +121,9 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
         effect = figures["batch_effect"]
         print(f"  moved by its neighbours             {f'{effect:.1e}' if effect else 'not by one bit'}")
         if (error := figures["sparse_error"]) is not None:
-            print(f"  term weights off by {error:.1e} of the largest")
+            print(f"  term weights off by {error:.1e} of the largest, over {figures['token_texts']} texts")
         if (cosine := figures["colbert_cosine_min"]) is not None:
-            print(f"  ColBERT vectors' cosine {cosine:.9f} at worst")
+            print(f"  ColBERT vectors' cosine {cosine:.9f} at worst, over {figures['token_texts']} texts")
         print(f"  prompts     {', '.join(figures['prompts']) or 'none'}")
         print(
             "  tokens      "

@@ -15,8 +15,10 @@ from strizh.export import export_model, reference
 from strizh.export.parity import parity_texts
 from strizh.kernels import library_path
 from strizh.runtime import cli
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import MANIFEST, File, read_manifest
-from strizh.runtime.errors import CheckpointError, ParityError, TruncationWarning, UsageError
+from strizh.runtime.errors import CheckpointError, DeviceError, ParityError, TruncationWarning, UsageError
+from strizh.runtime.sessions.session import Session
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]
 SHAPE: dict[str, Any] = {
@@ -167,3 +169,30 @@ def _spoil(path: Path, tensor: str) -> None:
     bias = next(one for one in model.graph.initializer if one.name == tensor)
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(1), tensor))
     onnx.save(model, path)
+
+
+def test_verify_measures_the_heads_over_the_texts_that_a_variant_runs(
+    bge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if ort-fp32 ran on engines for short texts: of 24 tokens, then of 2, which none of ours has."""
+    bundle, run, most = tmp_path / "bundle", Session.run, 24
+    export_model(bge, bundle, variants=["portable-fp32", "ort-fp32"], verify=False)
+
+    def refuse(self: Session, batch: PackedBatch, *rest: Any, **options: Any) -> Any:
+        if batch.lengths.max() > most and self._variant == "ort-fp32":
+            raise DeviceError(f"its engines take up to {most}")
+        return run(self, batch, *rest, **options)
+
+    monkeypatch.setattr(Session, "run", refuse)
+    assert cli.main(["verify", str(bundle), "--variants", "ort-fp32"]) == 0
+    grid = read_manifest(bundle).parity["ort-fp32"]["grid"]
+    assert grid["refused"] and 0 < grid["token_texts"] < len(parity_texts())
+    assert grid["sparse_error"] < 1e-5 and grid["colbert_cosine_min"] > 0.99999
+    assert f"of the largest, over {grid['token_texts']} texts" in capsys.readouterr().out
+    most = 2
+    assert cli.main(["verify", str(bundle), "--variants", "ort-fp32"]) == 0
+    assert (
+        "ort-fp32: its heads of tokens are not checked, no text of ours is of 2 tokens or fewer"
+        in capsys.readouterr().err
+    )
+    assert read_manifest(bundle).parity["ort-fp32"]["grid"]["sparse_error"] is None
