@@ -2,7 +2,7 @@
 
 Every folder of `*.json` that `run.py --json` wrote, one a machine, gets its plots and a page with all its tables. The
 tables that replace what stands between the marks in the project's README are therefore no older than their results; nor are
-the tables of losses and of families.
+the tables of losses, of families and of GPUs, whose files `gpu/run.sh` writes.
 """
 
 import argparse
@@ -21,11 +21,13 @@ if not __package__:  # run as a script, not imported
 
 from benchmarks import losses, machine, markdown, plots, results, suites
 from benchmarks.errors import UnfitFile
+from benchmarks.gpu import report as gpu
 from benchmarks.suites import families
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 LOSSES_BEGIN, LOSSES_END = "<!-- losses: begin -->", "<!-- losses: end -->"
 PAGE = "tables.md"
+GPU_BEGIN, GPU_END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 FAMILIES_BEGIN, FAMILIES_END = "<!-- families: begin -->", "<!-- families: end -->"
 
 
@@ -47,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     readme = args.readme or args.results / "README.md"
     sections: dict[tuple[str, str], list[str]] = {}
+    on_gpus = {path: found.pop(path) for path in list(found) if found[path]["suite"] == gpu.SUITE}
+    if on_gpus:
+        sources = {os.path.relpath(path, readme.parent): result for path, result in on_gpus.items()}
+        sections[GPU_BEGIN, GPU_END] = [gpu.markdown(sources)]
     for folder in dict.fromkeys(path.parent for path in found):
         own = {result["suite"]: result for path, result in found.items() if path.parent == folder}
         drawn = _draw(folder, own)

@@ -17,18 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.plan import Step, plan
+from benchmarks.gpu.report import SUITE
 from benchmarks.machine import describe
+from benchmarks.results import FORMAT
 
 
 def main() -> int:
     """Measure, print, write. Status 1 where a step did not end well or a parity promise is missed."""
     arguments, started = _arguments(), time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that its step ends too
-    found: dict[str, Any] = {"machine": describe(), "parity": [], "absent": {}, "rows": [], "steps": []}
+    found: dict[str, Any] = {"format": FORMAT, "suite": SUITE, "machine": describe()}
+    found |= {"parity": [], "absent": {}, "rows": [], "steps": []}
     for step in plan(rehearse=arguments.rehearse):
         left = arguments.seconds - (time.monotonic() - started)
         why = _reason_to_skip(step, found, arguments.library, left)
-        outcome = f"skipped: {why}" if why else _run(step, arguments, found, min(left, step.seconds))
+        seconds = left if arguments.rehearse else min(left, step.seconds)  # what a CPU takes says nothing
+        outcome = f"skipped: {why}" if why else _run(step, arguments, found, seconds)
         print(f"-- {step.name}: {outcome}, {time.monotonic() - started:.0f} s since the start", flush=True)
         found["steps"].append({"step": step.name, "outcome": outcome})
         if "gpu" in found["machine"] and not arguments.rehearse:

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks import report
 from benchmarks.gpu import main as benchmark
 from benchmarks.gpu.plan import Step
+from strizh.runtime.cuda import Gpu
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,3 +103,77 @@ def test_steps_of_the_cuda_benchmark_are_left_out_when_the_time_is_over(
     assert benchmark.main() == 1
     assert "not done: parity/kernels: skipped: the time is over" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_results_of_a_cuda_benchmark_stand_in_the_readme(tmp_path: Path) -> None:
+    """A file as a run leaves it: a promise missed, a contender left out, a step that failed."""
+    kernels = {"model": "base", "contender": "strizh kernels", "operations_per_second": 1.0}
+    machine = {
+        "gpu": "NVIDIA H200", "ceiling_fp16": 7.5e14, "commit": "abc1234", "date": "2026-11-23",
+        "driver": "580.95.05 for CUDA 13.0", "versions": {"torch": "2.11.0", "nvcc": "13.0.88"},
+    }  # fmt: skip
+    result = {
+        "format": 1, "suite": "gpu", "machine": machine, "absent": {"tensorrt": "no builder of engines is installed"},
+        "parity": [
+            {"family": "bert", "engine": "kernels", "precision": "fp16", "cosine_min": 0.9999999, "promised": 0.9999,
+             "kept": True},
+            {"family": "t5", "engine": "ONNX Runtime, replayed", "precision": "bf16", "cosine_min": -1.0, "promised": 0.999,
+             "kept": False, "error": "no CUDA graph was captured"},
+        ],
+        "rows": [
+            kernels | {"case": "1 x 16", "ms": 0.412, "tokens_per_second": 38834.9},
+            kernels | {"case": "128 x 512", "ms": 40.0, "tokens_per_second": 1638400.0, "share_of_ceiling": 0.52},
+            kernels | {"case": "1 x 16", "contender": "torch fp16 SDPA", "ms": 2.5, "tokens_per_second": 6400.0},
+        ],
+        "steps": [{"step": "machine", "outcome": "done"}, {"step": "base/peers", "outcome": "FAILED: stopped after 120 s"}],
+    }  # fmt: skip
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/gpu-nvidia-h200-2026-11-23.json").write_text(json.dumps(result), encoding="utf-8")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.GPU_BEGIN}\nNone yet.\n{report.GPU_END}\nafter\n", encoding="utf-8")
+    assert report.main([str(tmp_path / "results"), "--readme", str(readme)]) == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("after\n") and "None yet" not in text
+    for line in (
+        "**NVIDIA H200** (`results/gpu-nvidia-h200-2026-11-23.json`)",
+        "commit abc1234, 2026-11-23, driver 580.95.05 for CUDA 13.0, torch 2.11.0, nvcc 13.0.88  ",
+        "parity: 1 of 2 promises kept",
+        "- MISSED: t5, ONNX Runtime, replayed, bf16: no CUDA graph was captured",
+        "| base | 1 x 16 | 128 x 512 |",
+        "| strizh kernels | 0.412 ms | 1,638,400 tokens/s, 52% of the ceiling |",
+        "| torch fp16 SDPA | 2.500 ms | - |",
+        "- not measured: tensorrt: no builder of engines is installed",
+        "- base/peers: FAILED: stopped after 120 s",
+    ):
+        assert f"\n{line}\n" in text, line
+    (own,) = (tmp_path / "results").iterdir()
+    assert own.suffix == ".json", "the page of a machine is the other suites'"
+    assert report.GPU_BEGIN in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_cuda_result_that_is_no_number_or_does_not_come_is_a_promise_not_kept() -> None:
+    parity = pytest.importorskip(
+        "benchmarks.gpu.parity", reason="the GPU benchmark is torch's matrix products and our kernels"
+    )
+    case = parity.Case("bert", None, {}, [], np.eye(2))
+
+    def fails() -> np.ndarray:
+        raise RuntimeError("no kernel image is available")
+
+    nothing, broken = np.full((2, 2), np.nan), case.row("kernels", "fp16", fails)
+    assert case.row("kernels", "fp16", lambda: np.eye(2))["kept"]
+    assert case.row("kernels", "fp16", lambda: nothing)["cosine_min"] == -1.0
+    assert not broken["kept"] and broken["error"] == "no kernel image is available"
+    json.dumps([broken, case.row("kernels", "bf16", lambda: nothing)], allow_nan=False)
+
+
+def test_the_cuda_benchmark_says_what_its_figures_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = pytest.importorskip("benchmarks.gpu.versions")
+    pytest.importorskip("torch", reason="whose version is one of them")
+    said = {"nvidia-smi": "580.95.05\n", "nvcc": "Cuda compilation tools, release 13.0, V13.0.88\n"}
+    monkeypatch.setattr(versions, "_said", lambda program, *_: said[Path(program).name])
+    monkeypatch.setattr(versions, "find_gpu", lambda: Gpu("NVIDIA H200", "9.0", 13000))
+    assert versions.driver() == "580.95.05 for CUDA 13.0"
+    assert versions.versions()["nvcc"] == "13.0.88" and {"torch", "numpy", "onnx"} <= versions.versions().keys()
+    monkeypatch.setattr(versions, "find_gpu", lambda: None)
+    assert versions.driver() is None
