@@ -3,7 +3,7 @@
 import ctypes
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from strizh.runtime.cuda import driver
 from strizh.runtime.errors import DeviceError
 
+Move = tuple[int, int, int]  # to an address, from an address, bytes
+_NON_BLOCKING = 1
+
 
 class CudaMemory:
     """In the context of the first GPU that CUDA's runtime uses, and with it ONNX Runtime and PyTorch."""
@@ -21,9 +24,11 @@ class CudaMemory:
         library = driver()
         if library is None:
             raise DeviceError("memory of a GPU needs an NVIDIA driver, and libcuda is not here. Install the driver")
-        self._library, self._context = library, ctypes.c_void_p()
+        self._library, self._context, self._stream = library, ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuInit", 0)
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), 0)  # and kept as long as the process
+        with self._current():  # a stream that waits for nobody else's work, as the default one would for PyTorch's
+            self._call("cuStreamCreate", ctypes.byref(self._stream), _NON_BLOCKING)
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """A page-locked array of the host, which nobody has written to yet."""
@@ -36,14 +41,13 @@ class CudaMemory:
         weakref.finalize(memory, self._free, address).atexit = False
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
-    def copy(self, target: int, source: int, size: int) -> None:
-        """Copy `size` bytes between addresses, each of the host or of the GPU; it is done on return."""
-        sides = (ctypes.c_uint64(side) for side in (target, source))
+    def copy(self, moves: Iterable[Move]) -> None:
+        """Copy between addresses, each of the host or of the GPU; all is done on return."""
         with self._current():
-            self._call("cuMemcpy", *sides, ctypes.c_size_t(size))
-            self._call(
-                "cuStreamSynchronize", None
-            )  # from memory that is not page-locked, or on the GPU, it goes on alone
+            for target, source, size in moves:
+                sides = ctypes.c_uint64(target), ctypes.c_uint64(source)
+                self._call("cuMemcpyAsync", *sides, ctypes.c_size_t(size), self._stream)
+            self._call("cuStreamSynchronize", self._stream)
 
     def _free(self, address: ctypes.c_void_p) -> None:
         with self._current():

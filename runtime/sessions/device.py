@@ -100,7 +100,7 @@ class DeviceSession(Session):
         with CAPTURES.none():
             found = self._memory.buffer((output.width,) if alone else (len(texts), output.width), np.float32)
             if sum(map(len, parts)) < len(texts):
-                self._memory.put(np.zeros((len(texts), output.width), np.float32), found)
+                self._memory.put((np.zeros((len(texts), output.width), np.float32), found))
         for rows, (batch, staged) in zip(parts, self._ahead(texts, parts), strict=True):
             address = found.data_ptr() + int(rows[0]) * output.width * _FLOAT32
             with self._lock:
@@ -143,7 +143,7 @@ class DeviceSession(Session):
                     room = self._memory.room("inputs", array.shape, array.dtype)
                     np.copyto(room, array)
                     found[name] = self._memory.buffer(array.shape, array.dtype)
-                    self._memory.put(room, found[name])
+                    self._memory.put((room, found[name]))
         return found
 
     def _compute(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
@@ -184,7 +184,7 @@ class DeviceSession(Session):
                 session.run_with_iobinding(binding, self._usual)
             return bool(np.isfinite(checksum).all())
         with CAPTURES.none():  # the next replay writes over the graph's own
-            self._memory.copy(address, graph.outputs[output.name].data_ptr(), shape[0] * shape[1] * _FLOAT32)
+            self._memory.copy((address, graph.outputs[output.name].data_ptr(), shape[0] * shape[1] * _FLOAT32))
             return bool(np.isfinite(self._memory.get(_CHECKSUM, _SCALAR, graph.outputs[_CHECKSUM])).all())
 
     def _replayed(self, batch: PackedBatch) -> Graph | None:
@@ -196,7 +196,7 @@ class DeviceSession(Session):
         with self._staging, CAPTURES.none():
             for name, array in self._filled(batch, bucket).items():
                 np.copyto(graph.host[name], array)
-                self._memory.put(graph.host[name], graph.inputs[name])
+            self._memory.put(*((graph.host[name], value) for name, value in graph.inputs.items()))
         if self._captured.get(bucket) is here:
             with CAPTURES.none():
                 graph.session.run_with_iobinding(graph.binding, graph.options)

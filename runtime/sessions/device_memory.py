@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.sessions.buckets import round_up
-from strizh.runtime.sessions.cuda_memory import CudaMemory
+from strizh.runtime.sessions.cuda_memory import CudaMemory, Move
 from strizh.runtime.tensorrt import CLASSIC, RTX
 
 _ON_CUDA = (PROVIDER, CLASSIC, RTX)
@@ -46,20 +46,24 @@ class DeviceMemory:
             self._kept[use] = self.array((round_up(count),), dtype)
         return self._kept[use][:count].reshape(shape)
 
-    def put(self, array: NDArray[Any], value: onnxruntime.OrtValue) -> None:
-        """Copy a contiguous array to the start of a buffer; it has been copied on return."""
-        self.copy(value.data_ptr(), array.ctypes.data, array.nbytes)
+    def put(self, *pairs: tuple[NDArray[Any], onnxruntime.OrtValue]) -> None:
+        """Copy contiguous arrays to the starts of buffers; they have been copied on return."""
+        self.copy(*((value.data_ptr(), array.ctypes.data, array.nbytes) for array, value in pairs))
 
     def get(self, use: str, shape: tuple[int, ...], value: onnxruntime.OrtValue) -> NDArray[np.float32]:
         """The start of a buffer of float32, in the `room` for this use."""
         found = self.room(use, shape, np.float32)
-        self.copy(found.ctypes.data, value.data_ptr(), found.nbytes)
+        self.copy((found.ctypes.data, value.data_ptr(), found.nbytes))
         return found
 
-    def copy(self, target: int, source: int, size: int) -> None:
-        """Copy bytes between addresses of the host or the device; it is done on return."""
-        if size:
-            (ctypes.memmove if self._cuda is None else self._cuda.copy)(target, source, size)
+    def copy(self, *moves: Move) -> None:
+        """Copy between addresses of the host or the device; all is done on return."""
+        real = [move for move in moves if move[2]]
+        if self._cuda is not None:
+            self._cuda.copy(real)
+            return
+        for move in real:
+            ctypes.memmove(*move)
 
 
 def _of_plug_in(provider: str) -> Any:

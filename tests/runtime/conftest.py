@@ -212,15 +212,19 @@ class FakeDriver:
         del self.locked[address.value]
         return 0
 
-    def cuMemcpy(self, target: Any, source: Any, size: Any) -> int:  # noqa: N802
-        if not self._current():
+    def cuStreamCreate(self, stream: Any, flags: int) -> int:  # noqa: N802
+        stream._obj.value = 4712
+        return 0 if flags == 1 and self._current() else 201
+
+    def cuMemcpyAsync(self, target: Any, source: Any, size: Any, stream: Any) -> int:  # noqa: N802
+        if not self._current() or stream.value != 4712:
             return 201
         ctypes.memmove(target.value, source.value, size.value)
         self.copied.append(size.value)
         return 0
 
-    def cuStreamSynchronize(self, stream: None) -> int:  # noqa: N802
-        return 0 if self._current() else 201
+    def cuStreamSynchronize(self, stream: Any) -> int:  # noqa: N802
+        return 0 if self._current() and stream.value == 4712 else 201
 
     def cuGetErrorString(self, status: int, reason: Any) -> int:  # noqa: N802
         reason._obj.value = b"invalid device context" if status == 201 else b"no CUDA-capable device is detected"

@@ -196,9 +196,9 @@ def test_cuda_memory_is_page_locked_as_long_as_it_is_used(
     gc.collect()
     assert not driver.locked
     buffer = memory.buffer((6,), np.float32)
-    memory.put(np.arange(6, dtype=np.float32), buffer)
+    memory.put((np.arange(6, dtype=np.float32), buffer))
     assert memory.get("results", (4,), buffer).tolist() == [0, 1, 2, 3] and driver.copied == [24, 16]
-    memory.copy(0, 0, 0)
+    memory.copy((0, 0, 0))
     assert len(driver.copied) == 2, "of nothing there is no copy"
 
 
