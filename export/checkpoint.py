@@ -9,6 +9,7 @@ from typing import Any
 from strizh.export.modules import Modules, read_json, read_modules
 from strizh.export.tensors import TensorStore, open_tensors
 from strizh.export.tokenizer import TokenizerFacts, read_tokenizer
+from strizh.runtime.bundle import MANIFEST
 from strizh.runtime.errors import CheckpointError, UsageError
 
 # Saves of `XxxForMaskedLM` and the like put the encoder under its model's name.
@@ -40,9 +41,25 @@ class Checkpoint:
         """A field of config.json that must be there."""
         if self.config.get(key) is None:
             raise CheckpointError(
-                f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs."
+                f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs. "
+                "Compare it with the published one."
             )
         return self.config[key]
+
+    def count(self, key: str) -> int:
+        """A field of config.json that must be there and say how many of something there are, at least one."""
+        value = self.require(key)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 1 <= value < 2**31
+            or value != int(value)
+        ):
+            raise CheckpointError(
+                f"{self.folder / 'config.json'} has {key} {value!r}; expected a whole number of at least 1. "
+                "Compare it with the published one."
+            )
+        return int(value)
 
 
 def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
@@ -54,6 +71,8 @@ def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
         raise CheckpointError(
             f"{folder} is not a folder. Expected a checkpoint with config.json and model.safetensors."
         )
+    if (folder / MANIFEST).is_file() and not any(folder.glob("*model*")):
+        raise CheckpointError(f"{folder} is a bundle already. Give the checkpoint that it was made from.")
     modules = read_modules(folder)
     config = read_json(modules.encoder / "config.json", dict)
     tensors = open_tensors(modules.encoder)

@@ -30,8 +30,8 @@ from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
 from strizh.export.vocabulary.choose import cut_for
 from strizh.export.weights import Array, bind
-from strizh.runtime.bundle import MANIFEST, Manifest, Variant
-from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
+from strizh.runtime.bundle import Manifest, Variant, write_manifest
+from strizh.runtime.errors import CheckpointError, ParityError, UnsupportedModel, UsageError
 
 Step = Callable[[str], None]
 
@@ -86,6 +86,7 @@ def export_model(
     """
     wanted = variants or ((PORTABLE_FP32.name,) if method == "trace" else default_variants())
     recipes = [find_recipe(name) for name in dict.fromkeys(wanted)]
+    quantizing.check(recipes)
     options = Options(
         rope_scaling=rope_scaling, ntk_length=ntk_length, pooling=pooling, normalize=normalize, max_length=max_length
     )
@@ -97,7 +98,7 @@ def export_model(
             raise UsageError(f"method is {method!r}; expected 'build' or 'trace'.")
         wishes = Wishes(bool(variants), verify, force, quantizing, step, keep_languages)
         manifest = make(folder, str(source), checkpoint, options, recipes, wishes)
-        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        write_manifest(folder, manifest)
     return manifest
 
 
@@ -105,8 +106,8 @@ def _build(
     folder: Path, source: str, checkpoint: Checkpoint, options: Options, recipes: Sequence[Recipe], wishes: Wishes
 ) -> Manifest:
     """Graphs written from the family's spec."""
-    family = find_family(checkpoint)
-    planned = plan(checkpoint, family.describe(checkpoint), options)
+    family, described = _described(checkpoint)
+    planned = plan(checkpoint, described, options)
     recipes, left_out = _writable(recipes, planned.spec, wishes.named)
     planned = dataclasses.replace(planned, warnings=(*planned.warnings, *left_out))
     _check_batch_ntk(planned.spec, recipes)
@@ -136,7 +137,13 @@ def _trace(
     """The one graph that PyTorch traces."""
     traced.check_recipes(recipes)
     if wishes.keep_languages:
-        raise UsageError("--keep-languages is not for --method trace, whose graph holds every token. Leave one of them out.")
+        raise UsageError(
+            "--keep-languages is not for --method trace, whose graph holds every token. Leave one of them out."
+        )
+    if wishes.quantizing.embeddings != "float":
+        raise UsageError(
+            "--embeddings int8 is not for --method trace, whose graph keeps its table. Leave one of them out."
+        )
     planned = plan(checkpoint, traced.describe(checkpoint), options)
     made = {PORTABLE_FP32.name: traced.write_traced(folder, checkpoint, planned, options, wishes.step)}
     write_sidecars(folder, checkpoint, planned)
@@ -144,13 +151,25 @@ def _trace(
     manifest = dataclasses.replace(manifest, spec=traced.summary(planned.spec))
     if not wishes.verify:
         return manifest
-    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    write_manifest(folder, manifest)
     wishes.step("checking parity")
     name, model = PORTABLE_FP32.name, pytorch(checkpoint, planned, options)
     figures = parity_with(
         folder, name, PYTORCH, lambda texts: np.stack([model(text)[1] for text in texts]), parity_texts()
     )
     return _keeping_promises(manifest, {name: figures}, made, wishes.force)
+
+
+def _described(checkpoint: Checkpoint) -> tuple[Family, EncoderSpec]:
+    """The family and its description; `CheckpointError` where config.json holds a value that is none of its kind."""
+    try:
+        family = find_family(checkpoint)
+        return family, family.describe(checkpoint)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        raise CheckpointError(
+            f"{checkpoint.folder / 'config.json'} holds a value of a wrong kind "
+            f"({type(error).__name__}: {error}). Compare it with the published one, or download it again."
+        ) from error
 
 
 def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:
@@ -200,7 +219,7 @@ def _verified(
         graph = write(plain, None)
         variants[plain.name] = dataclasses.replace(graph, details={"promise": dataclasses.asdict(plain.promise)})
     both = dataclasses.replace(manifest, variants=variants, files=files_of(folder))
-    (folder / MANIFEST).write_text(both.to_json(), encoding="utf-8")
+    write_manifest(folder, both)
     wishes.step("checking parity")
     parity = quick_parity(folder, definition, list(manifest.variants), plain.name)
     if borrowed:

@@ -19,11 +19,20 @@ _UNWANTED = ("onnx/*", "openvino/*", "*.onnx*", "flax_model*", "tf_model*")
 
 def resolve(source: str) -> Path:
     """The checkpoint's folder; a hub id (`owner/name`) is downloaded first, with a progress bar."""
-    folder = Path(source).expanduser()
+    try:
+        folder = Path(source).expanduser()
+    except RuntimeError:  # "~nobody" has no home
+        folder = Path(source)
     if folder.is_dir():
         return folder
+    if folder.exists():
+        raise CheckpointError(
+            f"{source} is a file. Give the folder that holds it beside config.json and tokenizer.json."
+        )
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise CheckpointError(f"{source} is neither a folder nor a hub id of the form owner/name.")
+        raise CheckpointError(
+            f"{source} is neither a folder nor a hub id of the form owner/name. Check the path, or the id."
+        )
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -1,12 +1,15 @@
 """What `strizh.json` says of an export."""
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.options import Plan
-from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
+from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant, read_manifest, write_manifest
 
 
 def describe_bundle(
@@ -22,11 +25,15 @@ def describe_bundle(
     notes = [*planned.warnings]
     if not checkpoint.modules.prompts_stored:
         names = ", ".join(checkpoint.modules.prompts)
-        notes.append(f"the prompts {names} are from the model's card: the checkpoint stores none, and none is a default")
+        notes.append(
+            f"the prompts {names} are from the model's card: the checkpoint stores none, and none is a default"
+        )
     if checkpoint.task:
         notes.append(f"the adapter of task {checkpoint.task!r} is merged; another task needs a bundle of its own")
     elif checkpoint.tasks:
-        notes.append(f"no adapter is merged, the weights are the general ones; --task has {', '.join(checkpoint.tasks)}")
+        notes.append(
+            f"no adapter is merged, the weights are the general ones; --task has {', '.join(checkpoint.tasks)}"
+        )
     if unused:
         notes.append(f"tensors of the checkpoint that sentence vectors do not need: {_shortened(unused)}")
     return Manifest(
@@ -49,6 +56,16 @@ def describe_bundle(
         warnings=tuple(notes),
         producer=f"strizh {version('strizh')}",
     )
+
+
+def add_figures(folder: Path, check: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep what a check has found of each variant, under the check's name in the manifest's parity.
+
+    The manifest is read again: a check takes minutes, in which another may have written it. Raises `OSError`.
+    """
+    now = read_manifest(folder)
+    added = {name: now.parity.get(name, {}) | {check: found} for name, found in figures.items()}
+    write_manifest(folder, dataclasses.replace(now, parity=now.parity | added))
 
 
 def files_of(folder: Path) -> dict[str, File]:

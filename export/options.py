@@ -100,8 +100,8 @@ def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tupl
     if asked is None:
         stated = checkpoint.modules.max_seq_length
         asked = stated or min(checkpoint.tokenizer.max_length or made_for, made_for)
-    if asked < 1:
-        raise UsageError(f"max_length is {asked}; expected at least 1 token.")
+    if asked <= (special := checkpoint.tokenizer.special_tokens):
+        raise UsageError(f"max_length is {asked}; expected at least {special + 1}, for {special} special tokens and a text.")
     if asked <= made_for:
         return asked, ()
     if spec.positions not in (Positions.ROTARY, Positions.RELATIVE_BIAS, Positions.DISENTANGLED):

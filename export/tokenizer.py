@@ -22,6 +22,7 @@ class TokenizerFacts:
     vocab_size: int
     pad_token_id: int | None
     max_length: int | None
+    special_tokens: int  # that every text gets
 
 
 def read_tokenizer(folder: Path, lower_case: bool = False) -> TokenizerFacts:
@@ -52,6 +53,7 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> TokenizerFacts:
         vocab_size=tokenizer.get_vocab_size(with_added_tokens=True),
         pad_token_id=_pad_token_id(tokenizer, config, folder / "special_tokens_map.json"),
         max_length=int(limit) if real and limit is not None else None,
+        special_tokens=tokenizer.num_special_tokens_to_add(False),
     )
 
 

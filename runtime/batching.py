@@ -48,8 +48,11 @@ class PackedBatch:
 
     @classmethod
     def pack(cls, texts: Iterable[Iterable[int]]) -> "PackedBatch":
-        """Pack lists of token ids."""
-        rows = [np.asarray(ids, np.int32) for ids in texts]
+        """Pack lists of token ids; `UsageError` for what is none."""
+        try:
+            rows = [_row(ids) for ids in texts]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"texts are no lists of token ids ({error}). Give lists of whole numbers") from None
         ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
         return cls(np.concatenate([np.empty(0, np.int32), *rows]), ends)
 
@@ -77,6 +80,15 @@ class PackedBatch:
         """Where the tokens of these texts are, in this order."""
         starts = self.cu_seqlens
         return np.concatenate([np.empty(0, np.intp), *(np.arange(starts[row], starts[row + 1]) for row in rows)])
+
+
+def _row(ids: Iterable[int]) -> Int32:
+    """Ids of one text; `ValueError` for what an int32 does not hold."""
+    found = np.asarray(ids)
+    row = found.astype(np.int32) if found.size else np.empty(0, np.int32)
+    if found.ndim != 1 or not (found.dtype.kind in "iu" or not found.size) or (row != found).any():
+        raise ValueError(f"{ids!r:.80}")
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from strizh.runtime import containment, hashing, strict_json
@@ -24,6 +25,11 @@ TOKENIZER = "tokenizer.json"
 FORMAT_VERSION = 1
 SCORE_ACTIVATIONS = ("identity", "sigmoid", "softmax")  # from a classifier's logits to its scores
 _OLDEST_FORMAT = 1
+_OF_SPEC = {  # what the runtime reads of it, where it is there
+    "hidden_size": (int, NoneType),
+    "pad_token_id": (int, NoneType),
+    "projections": (list, tuple, NoneType),
+}
 _MAX_MANIFEST_BYTES = 64 << 20  # a million times what a manifest needs would only be an attack on memory
 
 
@@ -92,7 +98,7 @@ class Manifest:
     variants: dict[str, Variant]
     files: dict[str, File]
     engines: tuple[Engine, ...] = ()  # that `strizh build-engine` has added
-    parity: dict[str, Any] = field(default_factory=dict)  # variant -> figures
+    parity: dict[str, dict[str, Any]] = field(default_factory=dict)  # variant -> figures
     vocabulary: Vocabulary | None = None  # what it was cut to; None for all that the checkpoint has
     warnings: tuple[str, ...] = ()
     producer: str = ""
@@ -124,6 +130,9 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield f"files lacks {TOKENIZER}"
     if not manifest.variants:
         yield "variants is empty"
+    for name, kinds in _OF_SPEC.items():
+        if not isinstance(value := manifest.spec.get(name), kinds):
+            yield f"spec has {name} {value!r:.80}"
     for name, file in manifest.files.items():
         if problem := containment.problem_with(name):
             yield f"the file name {name[:80]!r} {problem}"
@@ -204,6 +213,13 @@ def read_manifest(folder: str | PathLike[str]) -> Manifest:
     data = strict_json.parse(text, at)
     _check_format(data, folder.name)
     return strict_json.build(Manifest, data, at)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `strizh.json`; one that is there is replaced at once, so that the bundle is whole whatever happens."""
+    written = folder / f".{MANIFEST}.partial"
+    written.write_text(manifest.to_json(), encoding="utf-8")
+    written.replace(folder / MANIFEST)
 
 
 def _check_format(data: Any, name: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from strizh.runtime.bundle import SCORE_ACTIVATIONS
 from strizh.runtime.errors import UsageError
-from strizh.runtime.loaded import LoadedBundle, as_sequence
+from strizh.runtime.loaded import LoadedBundle, as_sequence, is_count
 from strizh.runtime.pipeline import Encoded
 from strizh.runtime.sessions.session import Output
 from strizh.runtime.tokenization import Overflow, Text
@@ -77,7 +77,7 @@ class Classifying(LoadedBundle):
                 f"rank needs a classifier with one label, this bundle has {', '.join(self.labels)}. "
                 "Use classify([(query, text), ...]) and choose a column"
             )
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
+        if top_k is not None and not is_count(top_k):
             raise UsageError(f"top_k is {top_k!r}, expected a whole number of at least 1, or None for all")
         pairs = [(query, text) for text in as_sequence(texts)]
         found = self.classify(pairs, activation=activation, overflow=overflow, show_progress_bar=show_progress_bar)

@@ -9,17 +9,21 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import Protocol, TextIO, cast
+from pathlib import Path
+from typing import NoReturn, Protocol, TextIO, cast
 
 import strizh
 from strizh.runtime.errors import Error, MissingExtra
 
 GROUP = "strizh.commands"
-FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as a shell counts them: 128 + the signal's number
+FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143  # the last three as in a shell: 128 + the signal's number
+_shown: set[str] = set()  # warnings of this command
 
 
 class Command(Protocol):
@@ -34,38 +38,71 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, which is 0 when all went well."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a console without Cyrillic shows a question mark instead of failing
-            stream.reconfigure(errors="replace")
+    _settle_streams()
+    _shown.clear()
     warnings.showwarning = _show_warning
+    try:
+        try:
+            with _ending_in_order():
+                return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()  # here, where it can still be said that it failed
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader has left, as `head` does: that is its right
+        _forget_output()
+        return BROKEN_PIPE
+    except Error as error:
+        return _say(f"error: {error}", FAILED)
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        return _say(
+            f"error: there is not enough memory{why}. Free some, or ask for smaller batches or fewer texts", FAILED
+        )
+    except OSError as error:
+        _forget_output()  # where the disk under it is full
+        place = f"{error.filename}: " if error.filename else ""
+        return _say(f"error: {place}{error.strerror or ' '.join(str(error).split()) or type(error).__name__}", FAILED)
+
+
+def _run(arguments: Sequence[str]) -> int:
     command = "strizh"
     try:
         args = _parser(arguments).parse_args(arguments)
         command = f"strizh {args.command}"
         status: int = args.run(args)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has left, as `head` does: that is its right. Python would complain once more when it closes stdout.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except ModuleNotFoundError as error:
-        return _say(f"error: {_missing_extra(error, command)}", FAILED)
-    except Error as error:
-        return _say(f"error: {error}", FAILED)
-    except OSError as error:
-        if not error.strerror:
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        return _say(f"error: {place}{error.strerror}", FAILED)
+        raise _missing_extra(error, command) from error
     return status
 
 
+def _settle_streams() -> None:
+    """A console without Cyrillic shows a question mark instead of failing; a stream that is closed leads nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # as after `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (to the end)
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """Drop what standard output could not take: Python would complain once more when it closes it."""
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the options are a page that is asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"strizh: error: {message}. See `{self.prog} --help`\n")
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="strizh", description="Sentence encoders as ONNX bundles: exported once, run fast, parity proved."
     )
     parser.add_argument("--version", action="version", version=f"strizh {strizh.__version__}")
@@ -92,7 +129,7 @@ def _missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra:
     """The extra of strizh that brings the module; raises the error again if none does."""
     module = (error.name or "").partition(".")[0]
     for requirement in metadata.requires("strizh") or ():
-        needed = re.match(r"""([\w.-]+).*; extra == ["'](\w+)["']""", requirement)
+        needed = re.match(r"""([\w.-]+).*; extra == ["']([\w-]+)["']""", requirement)
         if needed and needed[1].replace("-", "_") == module != "strizh":
             return MissingExtra(module, needed[2], command)
     raise error
@@ -102,7 +139,26 @@ def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
-    print(f"strizh: warning: {message}", file=file or sys.stderr)
+    if str(message) not in _shown:  # each bundle that a command opens would say it again
+        _shown.add(str(message))
+        print(f"strizh: warning: {message}", file=file or sys.stderr)
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM ends the command as an error does, so that what is half done is taken away."""
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(line: str, status: int) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from strizh.runtime.batching import DEFAULT_MAX_BATCH_TOKENS, Budget, PackedBatch
 from strizh.runtime.classifying import Classifying
 from strizh.runtime.errors import UsageError
-from strizh.runtime.loaded import as_sequence
+from strizh.runtime.loaded import as_sequence, check_texts, is_count
 from strizh.runtime.pipeline import Encoded
 from strizh.runtime.placement import DeviceVectors, Placement, check_placement, hand_out
 from strizh.runtime.precision import Precision, Quantizer, Vectors, quantize_embeddings
@@ -133,6 +133,7 @@ class Encoder(Classifying, TokenOutputs):
         `texts` is read one piece ahead. Nothing is warned of: `Encoded.truncated` counts what was cut.
         int8 and uint8 need `calibration_embeddings`, since the ranges of all the texts are not known.
         """
+        check_texts(texts)
         self._check(normalize_embeddings, truncate_dim)
         quantizer = Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)
         if not quantizer.calibrated:
@@ -158,7 +159,7 @@ class Encoder(Classifying, TokenOutputs):
                 "normalize_embeddings=False, but this bundle's graph gives unit vectors. "
                 "Export the checkpoint with --no-normalize for raw ones"
             )
-        if truncate_dim is not None and not (type(truncate_dim) is int and 1 <= truncate_dim <= self.dimension):
+        if truncate_dim is not None and not (is_count(truncate_dim) and truncate_dim <= self.dimension):
             raise UsageError(f"truncate_dim is {truncate_dim!r}, expected 1 to {self.dimension}")
 
     def tokenize(
@@ -173,7 +174,7 @@ class Encoder(Classifying, TokenOutputs):
 
         A text may be a pair, which is a tuple of two strings, as `classify` takes it; the batch has token types then.
         """
-        sequence: list[Text] = [texts] if isinstance(texts, str) else list(texts)
+        sequence: Sequence[Text] = [texts] if isinstance(texts, str) else as_sequence(texts)
         pairs = any(isinstance(text, tuple) for text in sequence)
         tokens = self._tokenizer.tokenize(sequence, self._prompt(prompt, prompt_name), overflow, pairs=pairs)
         self._warn(overflow, tokens.truncated, tokens.dropped, len(sequence))
@@ -182,11 +183,19 @@ class Encoder(Classifying, TokenOutputs):
     def encode_tokens(self, batch: PackedBatch) -> Float32:
         """Vectors of texts that are tokenized already, as the graph gives them: float32 [len(batch), dim].
 
-        For token ids from elsewhere, and to compare engines on the same ids. `UsageError` for a text above `max_length`.
+        For token ids from elsewhere, and to compare engines on the same ids. `UsageError` for a text above `max_length`
+        and for ids that the model does not know.
         """
+        if not isinstance(batch, PackedBatch):
+            raise UsageError(
+                f"batch is of type {type(batch).__name__}. Make one with PackedBatch.pack(lists of token ids)"
+            )
         longest = int(batch.lengths.max(initial=0))
         if longest > self.max_length:
             raise UsageError(f"a text has {longest} tokens, expected at most {self.max_length}. Cut it before")
+        known = self.manifest.spec.get("vocab_size")
+        if isinstance(known, int) and len(ids := batch.input_ids) and not 0 <= ids.min() <= ids.max() < known:
+            raise UsageError(f"token ids go from {ids.min()} to {ids.max()}, this model knows 0 to {known - 1}")
         return self._pipeline(self._sentence).run(batch)
 
     def __enter__(self) -> Self:

@@ -3,7 +3,8 @@
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -36,8 +37,12 @@ class LoadedBundle:
         max_batch_tokens: int,
     ) -> None:
         for name, value in (("threads", threads), ("max_batch_tokens", max_batch_tokens)):
-            if value is not None and (type(value) is not int or value < 1):
+            if value is not None and not is_count(value):
                 raise UsageError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if not isinstance(bundle, str | PathLike):
+            raise UsageError(f"bundle is of type {type(bundle).__name__}, expected the path of a bundle's folder")
+        if isinstance(providers, str):
+            raise UsageError(f"providers is the string {providers!r}, expected a list of names: [{providers!r}]")
         self._bundle = Bundle(bundle)
         machine = host.probe(gpu=choose.asks_for_gpu(self.manifest.variants, variant, providers))
         for problem in machine.problems:
@@ -50,9 +55,9 @@ class LoadedBundle:
             engines=self.manifest.engines,
             max_length=self.manifest.max_length,
         )
-        self._threads = threads or machine.cores
+        self._threads = int(threads or machine.cores)
         self._instruction_set = machine.instruction_set
-        self._max_batch_tokens = max_batch_tokens
+        self._max_batch_tokens = int(max_batch_tokens)
         self._bundle.verify([TOKENIZER])
         self._tokenizer = Tokenizer(self._bundle.path(TOKENIZER), self.manifest.max_length)
         self._lock = threading.Lock()
@@ -184,9 +189,19 @@ class LoadedBundle:
 
 def as_sequence(texts: Any) -> Sequence[Any]:
     """The texts as a sequence; `UsageError` for what is no iterable of them."""
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise UsageError(f"texts is of type {type(texts).__name__}, expected a list or another iterable of strings")
+    check_texts(texts)
     return texts if isinstance(texts, Sequence) else list(texts)
+
+
+def check_texts(texts: Any) -> None:
+    """`UsageError` for what is no iterable of texts, or one only of letters or of a dict's keys."""
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise UsageError(f"texts is of type {type(texts).__name__}, expected a list or another iterable of strings")
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number of at least 1, one of NumPy's included."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def callers_level() -> int:

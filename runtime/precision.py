@@ -85,7 +85,7 @@ def quantize_embeddings(
     Without `calibration_embeddings` [m, dim] the ranges of int8 and uint8 are those of the vectors themselves, with a
     warning where they are fewer than 100: vectors of two calls can be compared only with ranges in common.
     """
-    vectors = np.asarray(embeddings, np.float32)
+    vectors = _array(embeddings, "embeddings").astype(np.float32, copy=False)
     if vectors.ndim != 2:
         raise UsageError(f"embeddings have the shape {vectors.shape}, expected [n, dim]")
     quantizer = Quantizer(precision, vectors.shape[1], calibration_embeddings)
@@ -103,8 +103,19 @@ def quantize_embeddings(
     return quantizer(vectors) if len(vectors) else np.zeros((0, quantizer.width), quantizer.dtype)
 
 
+def _array(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind in "fiub":
+            return found
+        problem = f"are of type {found.dtype}"
+    except ValueError as error:  # rows of several lengths
+        problem = f"are no array ({error})"
+    raise UsageError(f"{name} {problem}, expected numbers [n, dim]. Give vectors as encode returns them")
+
+
 def _checked(calibration: ArrayLike, dimension: int) -> Float32:
-    vectors = np.asarray(calibration)
+    vectors = _array(calibration, "calibration_embeddings")
     if vectors.ndim != 2 or vectors.shape[1] != dimension or len(vectors) < 2 or vectors.dtype.kind != "f":
         raise UsageError(
             f"calibration_embeddings are {vectors.dtype} {list(vectors.shape)}, expected float vectors [2 or more, "

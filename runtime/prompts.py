@@ -30,7 +30,7 @@ def resolve_prompt(
 
 def named_prompt(prompts: Mapping[str, str], name: str) -> str:
     """The prompt of this name, a template as it stands. An unknown name is a `UsageError` that lists the known ones."""
-    if name not in prompts:
+    if not isinstance(name, str) or name not in prompts:
         known = ", ".join(repr(name) for name in prompts) or "none"
         raise UsageError(f"prompt_name is {name!r}, this bundle has {known}. Use one of those, or prompt= with the text")
     return prompts[name]

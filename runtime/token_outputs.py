@@ -1,8 +1,9 @@
 """What a bundle gives for every token: vectors for tagging and late chunking, term weights, vectors of late interaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -114,11 +115,12 @@ class TokenOutputs(LoadedBundle):
                 f"late_chunking is for mean pooling without Dense modules, this bundle has {manifest.pooling} and "
                 f"{len(manifest.spec.get('projections') or ())} of them. Encode the chunks as texts of their own"
             )
-        if len(chunks) != len(texts):
-            raise UsageError(f"late_chunking has {len(chunks)} lists of spans for {len(texts)} texts. Give one a text")
+        if not isinstance(chunks, Sized) or len(chunks) != len(texts):
+            given = f"{len(chunks)} lists of spans" if isinstance(chunks, Sized) else repr(chunks)
+            raise UsageError(f"late_chunking has {given} for {len(texts)} texts. Give a list of spans for each")
         for number, (member, spans) in enumerate(zip(texts, chunks, strict=True)):
-            for span in spans:
-                if not (len(span) == 2 and 0 <= span[0] < span[1] <= len(member)):
+            for span in spans if isinstance(spans, Iterable) else [spans]:
+                if isinstance(member, str) and not _is_span(span, len(member)):
                     raise UsageError(
                         f"text {number} has the span {span!r}, expected first and end within its {len(member)} characters"
                     )
@@ -168,6 +170,14 @@ def strongest(ids: Int32, weights: Float32) -> dict[int, float]:
     best = np.zeros(len(unique), np.float32)
     np.maximum.at(best, place, weights[heard])
     return dict(zip(unique.tolist(), best.tolist(), strict=True))
+
+
+def _is_span(span: Any, characters: int) -> bool:
+    try:
+        first, end = map(index, span)
+    except (TypeError, ValueError):
+        return False
+    return 0 <= first < end <= characters
 
 
 def _joined(words: Any) -> str:

@@ -119,6 +119,8 @@ class Tokenizer:
         for index, text in enumerate(texts, start):
             if not (isinstance(text, str) or (pairs and _is_pair(text))):
                 kind, expected = type(text).__name__, "a string or a pair (tuple) of them" if pairs else "a string"
+                if isinstance(text, tuple):
+                    kind += f" ({', '.join(type(side).__name__ for side in text)})"
                 raise TextError(index, f"is of type {kind}, expected {expected}. Decode or convert it first")
         try:
             encode = self._rust.encode_batch if spans else self._rust.encode_batch_fast  # which counts no characters

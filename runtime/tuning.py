@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from strizh.runtime import processor, strict_json
-from strizh.runtime.bundle import MANIFEST
+from strizh.runtime.bundle import MANIFEST, read_manifest
 from strizh.runtime.cores import usable_cores
 from strizh.runtime.errors import BundleError, UsageError
 from strizh.runtime.hashing import sha256
@@ -48,9 +48,12 @@ def tuning_for(bundle: Path, variant: str, threads: int, max_batch_tokens: int) 
 def read_tuning(path: str | PathLike[str], bundle: str | PathLike[str]) -> Tuning:
     """Read a tuning of this bundle.
 
-    `UsageError` if it is none, or was measured on another bundle. On another processor or other cores it still holds
-    in what it says, and may not be the best any more: a `RuntimeWarning` says so.
+    `UsageError` if it is none, or was measured on another bundle; `BundleError` if there is no bundle. On another
+    processor or other cores it still holds in what it says, and may not be the best any more: a `RuntimeWarning` says so.
     """
+    read_manifest(bundle)
+    if not isinstance(path, str | PathLike):
+        raise UsageError(f"tuning is of type {type(path).__name__}, expected the path of a file of `strizh bench --save-tuning`")
     file = Path(path)
     again = "Measure again with `strizh bench --save-tuning`"
     try:

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from strizh.runtime.commands.arguments import names
+
 if TYPE_CHECKING:
     from strizh.runtime.bundle import Manifest
     from strizh.runtime.engines import Engine
@@ -13,24 +15,20 @@ HELP = "build TensorRT's engines of a bundle ahead of time, so that none is buil
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `strizh build-engine`."""
-    parser.add_argument("bundle", type=Path, help="the bundle's folder, which the engines are added to")
     parser.add_argument(
-        "--profiles",
-        default="default",
-        help="shapes, each the most texts x tokens of a batch, such as 1x64,8x64..32x128 (tuned for 8x64), or a grid: "
-        "default, queries, passages",
+        "bundle", metavar="BUNDLE", type=Path, help="folder written by strizh export; engines are added to it"
     )
-    parser.add_argument("--variants", help="comma-separated; default every tensorrt variant that the bundle has")
-    parser.add_argument(
-        "--builder",
-        help="tensorrt (for the GPU at hand) or tensorrt-rtx (without one); default the one that is installed",
-    )
-    parser.add_argument("--gpus", help="compute capabilities that tensorrt-rtx builds for; default 8.0,8.6,8.9,12.0")
-    parser.add_argument(
-        "--strip-weights",
-        action="store_true",
-        help="engines without weights, which are taken from the graph (tensorrt)",
-    )
+    parser.add_argument("--profiles", metavar="TxN,...", default="default",
+                        help="shapes, each the most texts x tokens of a batch, such as 1x64,8x64..32x128 (tuned for 8x64), "
+                        "or a grid: default, queries, passages (default: default)")  # fmt: skip
+    parser.add_argument("--variants", metavar="A,B", type=names, default=[],
+                        help="only these (default: every tensorrt variant that the bundle has)")  # fmt: skip
+    parser.add_argument("--builder", choices=("tensorrt", "tensorrt-rtx"),
+                        help="tensorrt, for the GPU here, or tensorrt-rtx, without it (default: what is installed)")  # fmt: skip
+    parser.add_argument("--gpus", metavar="C,D", type=names, default=[],
+                        help="compute capabilities that tensorrt-rtx builds for (default: 8.0,8.6,8.9,12.0)")  # fmt: skip
+    parser.add_argument("--strip-weights", action="store_true",
+                        help="engines without weights, which are taken from the graph (tensorrt)")  # fmt: skip
     parser.add_argument("--replace", action="store_true", help="drop all engines that the bundle has")
 
 
@@ -42,12 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
     from strizh.runtime.bundle import read_manifest
 
     profiles = parse_profiles(arguments.profiles, read_manifest(arguments.bundle).max_length)
-    builder = find_builder(arguments.builder, _names(arguments.gpus))
+    builder = find_builder(arguments.builder, arguments.gpus)
     for_what = f"{builder.gpu.name} and its driver" if builder.gpu else f"GPUs of {', '.join(builder.capabilities)}"
     print(f"TensorRT {builder.version}, for {for_what}; run by {builder.provider}", flush=True)
     engines = build_engines(
         arguments.bundle,
-        _names(arguments.variants),
+        arguments.variants,
         profiles,
         builder,
         strip=arguments.strip_weights,
@@ -67,7 +65,3 @@ def _reach(manifest: "Manifest", engine: "Engine") -> int:
     return max(
         one.profile.tokens for one in manifest.engines if one.graph == engine.graph and Path(one.file).parent == place
     )
-
-
-def _names(listed: str | None) -> list[str]:
-    return [] if listed is None else [name.strip() for name in listed.split(",")]

@@ -6,61 +6,43 @@ from pathlib import Path
 
 from strizh.export.recipes import INT8_RECIPES, RECIPES
 from strizh.export.spec import Pooling
+from strizh.runtime.commands.arguments import names
 
 HELP = "turn a checkpoint into a bundle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `strizh export`."""
-    parser.add_argument("source", help="a checkpoint's folder, or its hub id (needs the extra 'hub')")
-    parser.add_argument(
-        "--output", "-o", required=True, type=Path, help="the bundle's folder, which must not exist yet"
-    )
-    parser.add_argument(
-        "--variants",
-        help=f"comma-separated, of: {', '.join(RECIPES)}; default portable-fp32, and cpu-bf16 where its kernels "
-        "are built and can compute the model",
-    )
-    parser.add_argument("--rope-scaling", help="none, linear:F or dynamic:F; default the config's")
-    parser.add_argument(
-        "--ntk-length", choices=("text", "batch"), default="text", help="the length that dynamic scaling sees"
-    )
-    modes = ", ".join(Pooling)
-    parser.add_argument(
-        "--pooling", help=f"of: {modes}; several joined by + are concatenated; default the checkpoint's"
-    )
-    parser.add_argument("--normalize", action=argparse.BooleanOptionalAction, help="unit vectors; default the modules'")
-    parser.add_argument("--max-length", type=int, help="longest text in tokens, special tokens included")
-    parser.add_argument(
-        "--keep-languages",
-        metavar="ru,en|texts.jsonl",
-        help="cut the vocabulary to what these languages or files of texts (.txt, .jsonl) need",
-    )
-    parser.add_argument("--task", help="merge this task's adapter into the weights (jina-embeddings-v3)")
-    parser.add_argument(
-        "--verify", action=argparse.BooleanOptionalAction, default=True, help="check parity before writing"
-    )
-    parser.add_argument(
-        "--method", choices=("build", "trace"), default="build", help="trace: for encoders without a family, by PyTorch"
-    )
-    parser.add_argument(
-        "--calibration", type=Path, help="a .jsonl of texts for int8 and fp16 instead of the built-in ones"
-    )
-    parser.add_argument(
-        "--recipe",
-        help=f"how portable-int8 is made: {', '.join(INT8_RECIPES)}; default any-cpu, which saturates nowhere",
-    )
-    parser.add_argument(
-        "--quality-floor",
-        type=float,
-        help="mean cosine that int8 variants must keep; layers stay in float until they do",
-    )
-    parser.add_argument(
-        "--embeddings",
-        choices=("float", "int8"),
-        default="float",
-        help="int8: word embeddings in int8, a scale for each row",
-    )
+    parser.add_argument("source", metavar="SOURCE", help="a checkpoint's folder, or its hub id (needs the extra 'hub')")
+    parser.add_argument("-o", "--output", metavar="BUNDLE", required=True, type=Path,
+                        help="the bundle's folder, which must not exist yet")  # fmt: skip
+    parser.add_argument("--variants", metavar="A,B", type=names,
+                        help=f"of: {', '.join(RECIPES)} (default: portable-fp32, and cpu-bf16 where its kernels are built "
+                        "and can compute the model)")  # fmt: skip
+    parser.add_argument("--rope-scaling", metavar="S", help="none, linear:F or dynamic:F (default: the config's)")
+    parser.add_argument("--ntk-length", choices=("text", "batch"), default="text",
+                        help="the length that dynamic scaling sees (default: text)")  # fmt: skip
+    parser.add_argument("--pooling", metavar="P",
+                        help=f"of: {', '.join(Pooling)}; several with + (default: the checkpoint's)")  # fmt: skip
+    parser.add_argument("--normalize", action=argparse.BooleanOptionalAction,
+                        help="unit vectors, or vectors as they are pooled (default: as the modules say)")  # fmt: skip
+    parser.add_argument("--max-length", metavar="N", type=int,
+                        help="longest text in tokens, special tokens included (default: the checkpoint's)")  # fmt: skip
+    parser.add_argument("--keep-languages", metavar="ru,en|texts.jsonl", type=names, default=(),
+                        help="cut the vocabulary to what these languages or files of texts (.txt, .jsonl) need")  # fmt: skip
+    parser.add_argument("--task", metavar="T", help="merge this task's adapter into the weights (jina-embeddings-v3)")
+    parser.add_argument("--verify", action=argparse.BooleanOptionalAction, default=True,
+                        help="check parity before writing (default: yes)")  # fmt: skip
+    parser.add_argument("--method", choices=("build", "trace"), default="build",
+                        help="trace: for encoders without a family, by PyTorch (default: build)")  # fmt: skip
+    parser.add_argument("--calibration", metavar="FILE", type=Path,
+                        help="texts (.txt, .jsonl, .csv, .parquet) for int8 and fp16 (default: our own)")  # fmt: skip
+    parser.add_argument("--recipe", choices=tuple(INT8_RECIPES),
+                        help="how portable-int8 is made (default: any-cpu, which saturates nowhere)")  # fmt: skip
+    parser.add_argument("--quality-floor", metavar="C", type=float,
+                        help="mean cosine that int8 variants must keep; layers stay in float until they do")  # fmt: skip
+    parser.add_argument("--embeddings", choices=("float", "int8"), default="float",
+                        help="int8: word embeddings in int8, a scale for each row (default: float)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a bundle; keep one that misses its promise")
 
 
@@ -72,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from strizh.export.quantize.quantizer import Quantizing
     from strizh.export.vocabulary.report import summary
 
-    variants, keep = _names(arguments.variants), _names(arguments.keep_languages)
+    variants, keep = arguments.variants, arguments.keep_languages
     steps = 2 + bool(keep) + 2 * len(variants or default_variants())
     with tqdm(
         total=steps, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {elapsed}"
@@ -85,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         manifest = export_model(
             arguments.source,
             arguments.output,
-            variants=variants or None,
+            variants=variants,
             rope_scaling=arguments.rope_scaling,
             task=arguments.task,
             keep_languages=keep,
@@ -117,8 +99,3 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in manifest.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
-
-
-def _names(listed: str | None) -> list[str]:
-    """What stands between the commas of an option, if it was given."""
-    return [] if listed is None else [name.strip() for name in listed.split(",")]

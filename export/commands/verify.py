@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from strizh.export.recipes import promise_of
-from strizh.runtime.bundle import MANIFEST, Bundle
+from strizh.runtime.bundle import Bundle
+from strizh.runtime.commands.arguments import names
 from strizh.runtime.errors import DeviceError, UsageError
 
 HELP = "check a bundle's hashes and its vectors at every length, and store the report in it"
@@ -16,29 +17,31 @@ HELP = "check a bundle's hashes and its vectors at every length, and store the r
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `strizh verify`."""
-    parser.add_argument("bundle", type=Path, help="the bundle's folder")
-    parser.add_argument(
-        "--against", metavar="CHECKPOINT", help="compare with this checkpoint in PyTorch (extra 'trace')"
-    )
-    parser.add_argument("--variants", help="comma-separated; default all that run on this machine")
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder written by strizh export")
+    parser.add_argument("--against", metavar="CHECKPOINT",
+                        help="compare with this checkpoint in PyTorch, extra 'trace' (default: its own float32)")  # fmt: skip
+    parser.add_argument("--variants", metavar="A,B", type=names,
+                        help="only these (default: all that run on this machine)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print, store. Exit status 1 where a promise is missed."""
+    from strizh.export.manifest import add_figures
+
     bundle = Bundle(arguments.bundle)
     bundle.verify(bundle.manifest.files)
     report = _check(bundle, arguments)
     missed = {name: _misses(bundle, name, figures) for name, figures in report.items()}
-    stored = bundle.manifest.parity | {
-        name: {**bundle.manifest.parity.get(name, {}), "grid": figures} for name, figures in report.items()
-    }
-    manifest = dataclasses.replace(bundle.manifest, parity=stored)
-    (arguments.bundle / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    manifest = bundle.manifest
     if arguments.json:
         print(json.dumps({"files": len(manifest.files), "variants": report, "missed": missed}, indent=2))
     else:
         _print(manifest.name, len(manifest.files), report, missed)
+    try:
+        add_figures(arguments.bundle, "grid", report)
+    except OSError as error:  # a bundle on a medium that cannot be written is checked all the same
+        print(f"note: the report is not kept in the bundle: {error.strerror}", file=sys.stderr)
     return 1 if any(missed.values()) else 0
 
 
@@ -70,7 +73,7 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
     from strizh.runtime import choose, host
 
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
-    asked = arguments.variants.split(",") if arguments.variants else list(manifest.variants)
+    asked = arguments.variants or list(manifest.variants)
     if unknown := [name for name in asked if name not in manifest.variants]:
         raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(manifest.variants)}.")
     found = of_checkpoint(arguments.against, folder, manifest) if arguments.against else own_float32(folder, manifest)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from strizh.export.engines.builder import Builder
 from strizh.export.engines.wrapper import wrap
-from strizh.runtime.bundle import MANIFEST, Bundle, File, Variant
+from strizh.runtime.bundle import Bundle, File, Variant, write_manifest
 from strizh.runtime.cuda import dotted
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, UsageError
@@ -119,9 +119,7 @@ def _adopt(bundle: Bundle, place: str, partial: Path, made: Sequence[Engine], re
     gone = [name for name in files if replace and name.startswith(f"{FOLDER}/") and name not in in_use]
     files = {name: file for name, file in files.items() if name not in gone}
     changed = dataclasses.replace(manifest, engines=(*kept, *made), files=files)
-    written = folder / f".{MANIFEST}.partial"
-    written.write_text(changed.to_json(), encoding="utf-8")
-    written.replace(folder / MANIFEST)
+    write_manifest(folder, changed)
     for name in gone:
         (folder / name).unlink(missing_ok=True)
     for empty in [one for one in (folder / FOLDER).iterdir() if one.is_dir() and not any(one.iterdir())]:

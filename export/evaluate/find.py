@@ -16,6 +16,8 @@ def find_tasks(folder: Path, column: str = "text", names: Sequence[str] = (), li
     `names` keeps the files whose name contains one of them. `limit` takes the first rows of each file, but of the
     passages of a search all, so that it stays as hard as it is.
     """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; expected one with .jsonl files of labelled texts.")
     files = [path for path in sorted(folder.glob("*.jsonl")) if not names or any(name in path.stem for name in names)]
     tasks = [task for path in files if (task := _task(path, column, limit))]
     if not tasks:
@@ -28,6 +30,17 @@ def find_tasks(folder: Path, column: str = "text", names: Sequence[str] = (), li
 
 
 def _task(path: Path, column: str, limit: int | None) -> Task | None:
+    try:
+        task = _read(path, column, limit)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path} holds a value of the wrong type ({error}); expected strings and numbers.") from error
+    for text in task.texts if task else ():
+        if not isinstance(text.text, str):
+            raise UsageError(f"{path} has the text {text.text!r:.80}; expected a string.")
+    return task
+
+
+def _read(path: Path, column: str, limit: int | None) -> Task | None:
     rows = _rows(path)
     name = path.stem if column == "text" else f"{path.stem} [{column}]"
     if "ctx" in rows[0] and _passages_of(path).is_file():
@@ -54,15 +67,19 @@ def _is_passages(path: Path) -> bool:
 
 def _rows(path: Path) -> Sequence[Row]:
     rows = []
-    text = path.read_text(encoding="utf-8").rstrip("\n")
+    try:
+        text = path.read_text(encoding="utf-8-sig").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 ({error}); convert it, e.g. iconv -f cp1251 -t utf-8.") from error
     for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path} line {number} is not JSON ({error}); expected one object a line.") from error
         if not isinstance(row, dict):
             raise UsageError(f"{path} line {number} is {type(row).__name__}; expected one JSON object a line.")
-        rows.append(row)
+        rows.append(Row(row))
+        rows[-1].place = f"{path} line {number}"
     if not rows:
         raise UsageError(f"{path} is empty; expected one JSON object a line.")
     return rows

@@ -7,12 +7,22 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from strizh.runtime.errors import UsageError
+
 Array = NDArray[Any]
 Role = Literal["query", "passage", "symmetric"]
-Row = dict[str, Any]
 
 _RESAMPLES = 1000
 _SEED = 20250801
+
+
+class Row(dict[str, Any]):
+    """One object of a file, which knows where it stands."""
+
+    place = "a row"
+
+    def __missing__(self, key: str) -> Any:
+        raise UsageError(f"{self.place} has no key {key!r}, which the first row has. Give it one, or take the row out.")
 
 
 @dataclass(frozen=True, slots=True)

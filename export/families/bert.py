@@ -45,10 +45,10 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         **geometry(checkpoint),
         family=NAME,
         positions=Positions.ABSOLUTE,
-        max_positions=int(checkpoint.require("max_position_embeddings")),
+        max_positions=checkpoint.count("max_position_embeddings"),
         position_offset=0,
         pad_token_id=pad_token_id(checkpoint),
-        layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
         classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
     )
 
@@ -64,7 +64,7 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 def geometry(checkpoint: Checkpoint, norm_eps: float = 1e-12) -> dict[str, Any]:
     """The fields of a spec that every BERT-shaped config spells alike; `norm_eps` where the config has none."""
-    hidden, heads = int(checkpoint.require("hidden_size")), int(checkpoint.require("num_attention_heads"))
+    hidden, heads = checkpoint.count("hidden_size"), checkpoint.count("num_attention_heads")
     if hidden % heads:
         raise CheckpointError(f"hidden_size {hidden} is no multiple of num_attention_heads {heads} in config.json.")
     if checkpoint.config.get("is_decoder"):
@@ -72,12 +72,12 @@ def geometry(checkpoint: Checkpoint, norm_eps: float = 1e-12) -> dict[str, Any]:
             "config.json says is_decoder: true; strizh exports bidirectional encoders of this family."
         )
     return {
-        "vocab_size": int(checkpoint.require("vocab_size")),
+        "vocab_size": checkpoint.count("vocab_size"),
         "hidden_size": hidden,
         "num_heads": heads,
         "num_kv_heads": heads,
         "head_size": hidden // heads,
-        "intermediate_size": int(checkpoint.require("intermediate_size")),
+        "intermediate_size": checkpoint.count("intermediate_size"),
         "activation": activation_named(str(checkpoint.config.get("hidden_act", "gelu")), "hidden_act"),
         "norm_eps": float(checkpoint.config.get("layer_norm_eps", norm_eps)),
         "attention_scale": (hidden // heads) ** -0.5,

@@ -28,7 +28,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         family=NAME,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
         classifier=deberta.context_classifier(checkpoint),
     )
 

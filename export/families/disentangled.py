@@ -23,7 +23,7 @@ def described(checkpoint: Checkpoint, fixed: Mapping[str, Any]) -> tuple[dict[st
     """
     config = checkpoint.config
     _refuse_others(checkpoint, {"embedding_size": checkpoint.require("hidden_size"), **fixed})
-    kinds, limit = _kinds(config.get("pos_att_type")), int(checkpoint.require("max_position_embeddings"))
+    kinds, limit = _kinds(config.get("pos_att_type")), checkpoint.count("max_position_embeddings")
     relative, table = bool(config.get("relative_attention")), bool(config.get("position_biased_input", True))
     unknown = [kind for kind in kinds if kind not in _TERMS]
     if relative and kinds and (unknown or table):

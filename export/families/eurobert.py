@@ -46,23 +46,23 @@ def _classifier(checkpoint: Checkpoint) -> Classifier | None:
 def llama_fields(checkpoint: Checkpoint) -> dict[str, Any]:
     """The fields of a spec that configs of LLaMA's shape spell alike."""
     config = checkpoint.config
-    hidden, heads = int(checkpoint.require("hidden_size")), int(checkpoint.require("num_attention_heads"))
+    hidden, heads = checkpoint.count("hidden_size"), checkpoint.count("num_attention_heads")
     shared = int(config.get("num_key_value_heads") or heads)
     if heads % shared:
         raise CheckpointError(
             f"num_attention_heads {heads} is no multiple of num_key_value_heads {shared} in config.json."
         )
     head = int(config.get("head_dim") or hidden // heads)
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     attention, mlp = (bool(config.get(f"{part}_bias")) for part in ("attention", "mlp"))
     return {
-        "vocab_size": int(checkpoint.require("vocab_size")),
+        "vocab_size": checkpoint.count("vocab_size"),
         "hidden_size": hidden,
         "num_heads": heads,
         "num_kv_heads": shared,
         "head_size": head,
-        "intermediate_size": int(checkpoint.require("intermediate_size")),
-        "layers": (Layer(read_rope(config, head, limit)),) * int(checkpoint.require("num_hidden_layers")),
+        "intermediate_size": checkpoint.count("intermediate_size"),
+        "layers": (Layer(read_rope(config, head, limit)),) * checkpoint.count("num_hidden_layers"),
         "positions": Positions.ROTARY,
         "max_positions": limit,
         "position_offset": 0,

@@ -38,7 +38,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             f"{', '.join(f'{key}: {_FIXED[key]}' for key in other)}, which gte-multilingual-base has."
         )
     shape = bert.geometry(checkpoint)
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -46,7 +46,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * checkpoint.count("num_hidden_layers"),
         gated_mlp=True,
         mlp_bias=(False, True),
         classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),

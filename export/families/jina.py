@@ -40,7 +40,7 @@ def matches(checkpoint: Checkpoint) -> bool:
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = checkpoint.config
     shape = bert.geometry(checkpoint, norm_eps=1e-5)
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     rope = read_rope(config, shape["head_size"], limit, float(config.get("rotary_emb_base", _THETA)))
     return EncoderSpec(
         **shape,
@@ -49,7 +49,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(rope),) * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(rope),) * checkpoint.count("num_hidden_layers"),
         classifier=sequence_classifier(checkpoint, Pooling.CLS, "tanh"),
     )
 

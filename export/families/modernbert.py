@@ -31,9 +31,9 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         "activation": bert.activation_named(str(config.get("hidden_activation", "gelu")), "hidden_activation"),
         "norm_eps": float(config.get("norm_eps", 1e-5)),
     }
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     attention, mlp = (bool(config.get(f"{part}_bias")) for part in ("attention", "mlp"))
-    kinds = _kinds(config, int(checkpoint.require("num_hidden_layers")))
+    kinds = _kinds(config, checkpoint.count("num_hidden_layers"))
     window = int(config.get("local_attention", 128)) // 2
     ropes = {
         kind: read_rope({"rope_parameters": _rope(config, kind)}, shape["head_size"], limit) for kind in set(kinds)

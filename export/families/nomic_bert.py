@@ -42,7 +42,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = _spelled_as_bert(checkpoint.config)
     checkpoint = dataclasses.replace(checkpoint, config=config)
     shape = bert.geometry(checkpoint)
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     trained = int(config.get("max_trained_positions") or limit)
     return EncoderSpec(
         **shape,
@@ -51,8 +51,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(read_rope(config, shape["head_size"], trained, _THETA)),)
-        * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(read_rope(config, shape["head_size"], trained, _THETA)),) * checkpoint.count("num_hidden_layers"),
         gated_mlp=True,
         attention_bias=(False,) * 4,
         mlp_bias=(False, False),

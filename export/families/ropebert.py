@@ -33,7 +33,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             "the RoPEBert class names from config.json if it is a plain BERT."
         )
     shape = bert.geometry(checkpoint)
-    limit = int(checkpoint.require("max_position_embeddings"))
+    limit = checkpoint.count("max_position_embeddings")
     pooling = Pooling(_pooler_type(checkpoint))
     return EncoderSpec(
         **shape,
@@ -43,7 +43,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=(Layer(rope=read_rope(checkpoint.config, shape["head_size"], limit)),)
-        * int(checkpoint.require("num_hidden_layers")),
+        * checkpoint.count("num_hidden_layers"),
         pooling=(pooling,),
         classifier=sequence_classifier(checkpoint, pooling),
     )

@@ -30,16 +30,16 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             "encoder only. Save the encoder by itself, as a T5EncoderModel."
         )
     activation, gated = _feed_forward(str(config.get("feed_forward_proj", "relu")))
-    heads = int(checkpoint.require("num_heads"))
+    heads = checkpoint.count("num_heads")
     return EncoderSpec(
         family=NAME,
-        vocab_size=int(checkpoint.require("vocab_size")),
-        hidden_size=int(checkpoint.require("d_model")),
+        vocab_size=checkpoint.count("vocab_size"),
+        hidden_size=checkpoint.count("d_model"),
         num_heads=heads,
         num_kv_heads=heads,
-        head_size=int(checkpoint.require("d_kv")),
-        intermediate_size=int(checkpoint.require("d_ff")),
-        layers=(Layer(),) * int(checkpoint.require("num_layers")),
+        head_size=checkpoint.count("d_kv"),
+        intermediate_size=checkpoint.count("d_ff"),
+        layers=(Layer(),) * checkpoint.count("num_layers"),
         positions=Positions.RELATIVE_BIAS,
         relative_buckets=int(config.get("relative_attention_num_buckets", 32)),
         relative_max_distance=int(config.get("relative_attention_max_distance", 128)),

@@ -29,10 +29,10 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         **bert.geometry(checkpoint),
         family=NAME,
         positions=Positions.ABSOLUTE_BY_ID,
-        max_positions=int(checkpoint.require("max_position_embeddings")) - pad - 1,
+        max_positions=checkpoint.count("max_position_embeddings") - pad - 1,
         position_offset=pad + 1,
         pad_token_id=pad,
-        layers=(Layer(),) * int(checkpoint.require("num_hidden_layers")),
+        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
         classifier=sequence_classifier(checkpoint, Pooling.CLS, "tanh"),
     )
 

@@ -1,6 +1,5 @@
 """Calibration: texts, and what the inputs of products look like on them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from strizh.export.weights import Array
 from strizh.runtime.errors import UsageError
+from strizh.runtime.files.readers import open_texts
 
 _JOINED = 12  # sentences in one long text, with four times as many between it and the next
 _ROWS_OF_A_TEXT = 32
@@ -20,33 +20,18 @@ Ids = Sequence[int]
 
 
 def calibration_texts(path: Path | None = None) -> list[str]:
-    """The texts of a .jsonl of strings or of objects with `text`; by default our own Russian and English ones.
+    """The texts of a file that `strizh embed` reads, such as a .jsonl; by default our own Russian and English ones.
 
     Ours are sentences and short paragraphs of many kinds, and the same joined into longer texts.
     """
     if path is not None:
-        return _read(path)
+        texts = [row.text for row in open_texts(str(path)).rows]
+        if not any(texts):
+            raise UsageError(f"{path} holds no text to calibrate with. Give a file of texts such as will be encoded.")
+        return texts
     text = resources.files("strizh.export").joinpath("data/calibration_texts.txt").read_text(encoding="utf-8")
     lines = [line.replace("\\n", "\n") for line in text.splitlines()]
     return lines + [" ".join(lines[start : start + _JOINED]) for start in range(0, len(lines), 4 * _JOINED)]
-
-
-def _read(path: Path) -> list[str]:
-    texts = []
-    try:
-        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"calibration texts {path} cannot be read ({error}). Give a .jsonl file.") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        text = row.get("text") if isinstance(row, dict) else row
-        if not isinstance(text, str):
-            raise UsageError(f"{path} line {number} has no text; expected a JSON string or an object with `text`.")
-        texts.append(text)
-    return texts
 
 
 @dataclass(slots=True)

@@ -44,6 +44,22 @@ class Quantizing:
         if self.embeddings not in ("float", "int8"):
             raise UsageError(f"embeddings is {self.embeddings!r}; expected 'float' or 'int8'.")
 
+    def check(self, recipes: Sequence[Recipe]) -> None:
+        """`UsageError` for a wish that none of the recipes can follow: it would be lost without a word."""
+        portable = any(one.int8 and one.target == "portable" for one in recipes)
+        int8 = any(one.int8 for one in recipes)
+        half = any((one.target, one.precision) == ("portable", "fp16") for one in recipes)
+        for name, value, followed, what in (
+            ("recipe", self.recipe, portable, "portable-int8"),
+            ("quality-floor", self.quality_floor, int8, "an int8 variant"),
+            ("calibration", self.calibration, int8 or half, "an int8 variant or portable-fp16"),
+        ):
+            if value is not None and not followed:
+                asked = ", ".join(one.name for one in recipes)
+                raise UsageError(
+                    f"--{name} is for {what}; the variants are {asked}. Ask for one with --variants, or leave it out."
+                )
+
     def promise(self, recipe: Recipe) -> Promise:
         """The recipe's promise: raised to the floor, and no more than int8 embeddings can keep."""
         promise = recipe.promise

@@ -2,12 +2,14 @@
 
 import argparse
 import json
-import os
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from strizh.runtime.commands.arguments import names
 
 if TYPE_CHECKING:
     from strizh.runtime.encoder import Encoder
@@ -19,7 +21,7 @@ _QUIET = 1.15  # the quickest turn over the slowest, on a machine with nothing e
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="folder written by strizh export")
-    parser.add_argument("--variants", metavar="A,B", help="only these (default: all that run here)")
+    parser.add_argument("--variants", metavar="A,B", type=names, help="only these (default: all that run here)")
     parser.add_argument("--threads", metavar="N", type=int, help="for all (default: the cores this process may use)")
     parser.add_argument("--seconds", metavar="S", type=float, default=0.5,
                         help="that each of the five turns takes (default: 0.5)")  # fmt: skip
@@ -32,13 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from strizh.runtime.errors import DeviceError, UsageError
+    from strizh.runtime.files.writers import check_place
     from strizh.runtime.measuring import cases, takers
     from strizh.runtime.tuning import tuning_for
 
-    if not args.seconds > 0:
+    if not 0 < args.seconds < math.inf:
         raise UsageError(f"--seconds is {args.seconds:g}, expected more than 0: a turn measures at least one run")
-    if args.save_tuning:
-        _check_place(args.save_tuning)
+    if args.save_tuning:  # a measurement takes half a minute: that its result cannot be written has to be known before
+        check_place("--save-tuning", args.save_tuning)
     with ExitStack() as stack:
         encoders, absent = _open(args, stack)
         first = next(iter(encoders.values()))
@@ -72,23 +75,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_place(file: Path) -> None:
-    """A measurement takes half a minute: that its result cannot be written has to be known before."""
-    from strizh.runtime.errors import UsageError
-
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"--save-tuning {file}: its folder does not exist; make it first")
-    if file.is_dir() or not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
-        raise UsageError(f"--save-tuning {file}: cannot be written, expected a file in a folder of yours")
-
-
 def _open(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, "Encoder"], list[str]]:
     """The variants that run here, and a line for each that does not."""
     from strizh.runtime.bundle import Bundle
     from strizh.runtime.encoder import load
     from strizh.runtime.errors import DeviceError
 
-    wanted = args.variants.split(",") if args.variants else list(Bundle(args.bundle).manifest.variants)
+    wanted = args.variants or list(Bundle(args.bundle).manifest.variants)
     encoders, absent = {}, []
     for name in wanted:
         try:

@@ -158,7 +158,7 @@ def _extras() -> Iterator[tuple[str, list[str]]]:
     """Each extra for users with the packages it still lacks."""
     needs: dict[str, list[str]] = {}
     for requirement in metadata.requires("strizh") or ():
-        parts = re.match(r"""([\w.-]+).*; extra == ["'](\w+)["']""", requirement)
+        parts = re.match(r"""([\w.-]+).*; extra == ["']([\w-]+)["']""", requirement)
         if parts and parts[2] != "test":
             missing = parts[1] != "strizh" and not _installed(parts[1])
             needs.setdefault(parts[2], []).extend([parts[1]] if missing else [])

@@ -57,6 +57,13 @@ def run(args: argparse.Namespace) -> int:
     with load(args.bundle, variant=args.variant, threads=args.threads, **limits) as encoder:
         sample = _read_calibration(args.calibration)
         quantizer = Quantizer(args.precision, args.truncate_dim or encoder.dimension, sample)
+        if not quantizer.calibrated:
+            raise UsageError(
+                f"--precision {args.precision} needs --calibration VECTORS.npy: vectors of a sample of such texts, which this "
+                "command makes without --precision"
+            )
+        if sample is not None and not quantizer.needs_ranges:
+            raise UsageError(f"--calibration is for --precision int8 and uint8, not {args.precision}. Leave it out")
         writer = writer_for(args.output, quantizer.width, quantizer.dtype)
         stage = Stage(Path(args.output), writer, _made_with(args, encoder), args.force)
         before = stage.progress.texts
@@ -82,9 +89,12 @@ def _read_calibration(path: str | None) -> Any:
     import numpy as np
 
     try:
-        return np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise UsageError(f"--calibration {path} is no .npy array ({error}). Make one with strizh embed") from None
+        sample = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        sample = None
+    if not isinstance(sample, np.ndarray):
+        raise UsageError(f"--calibration {path} is no .npy file of one array. Make one with strizh embed")
+    return sample
 
 
 def _embed(
@@ -166,7 +176,7 @@ def _made_with(args: argparse.Namespace, encoder: "Encoder") -> dict[str, str]:
 
 def _report(stage: "Stage", output: str, max_length: int, overflow: str) -> None:
     done = stage.progress
-    print(f"{output}: {done.texts:,} texts, {done.tokens:,} tokens", file=sys.stderr)
+    print(f"{output}: {done.texts:,} text{'s' * (done.texts != 1)}, {done.tokens:,} tokens", file=sys.stderr)
     if done.truncated:
         what = "were pooled over windows" if overflow == "split" else "were cut; --overflow split pools over windows"
         print(f"strizh: warning: {done.truncated:,} texts longer than {max_length} tokens {what}", file=sys.stderr)

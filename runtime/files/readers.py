@@ -46,13 +46,19 @@ def open_texts(path: str, column: str | None = None) -> Source:
     """
     if path == STANDARD_INPUT:
         _refuse_column(column, "standard input")
+        if sys.stdin is None:
+            raise UsageError("standard input is closed; give a file of texts, or send texts through a pipe")
         return Source("standard input", None, _plain_lines("standard input", sys.stdin.buffer))
     suffix = Path(path).suffix.lower()
     if suffix not in _READERS and suffix != ".parquet":
         known = ", ".join([*_READERS, ".parquet"])
-        raise UsageError(f"{path}: the ending {suffix or '(none)'!r} names no format of texts; known are {known}")
+        raise UsageError(
+            f"{path}: the ending {suffix or '(none)'!r} names no format of texts; known are {known}, "
+            "and - is standard input, a text a line"
+        )
     if not Path(path).is_file():
-        raise UsageError(f"{path}: there is no such file; give a file of texts, or - for standard input")
+        what = "is no ordinary file" if Path(path).exists() else "there is no such file"
+        raise UsageError(f"{path}: {what}; give a file of texts, or - for standard input")
     if suffix == ".parquet":
         return _parquet(path, column)
     return Source(Path(path).name, Path(path).stat().st_size, _READERS[suffix](path, column))
@@ -106,9 +112,15 @@ def _csv(path: str, column: str | None) -> Iterator[Row]:
             header = next(reader, None)
             if header is None:
                 raise UsageError(f"{path}: empty; a .csv file begins with a line that names its columns")
+            if column is None and len(header) == 1 and (other := re.search("[;\t|]", header[0])):
+                raise UsageError(
+                    f"{path}: its one column would be {header[0]!r}: fields are separated by commas here, not by "
+                    f"{other.group()!r}; convert the file, or choose that column with --column"
+                )
             key = column or _choose(path, tuple(header))
-            if key not in header:
-                raise UsageError(f"{path}: no column {key!r}; its columns are {_listed(header)}")
+            if header.count(key) != 1:
+                problem = f"two columns {key!r}" if key in header else f"no column {key!r}"
+                raise UsageError(f"{path}: {problem}; its columns are {_listed(header)}")
             index = header.index(key)
             for fields in reader:
                 if len(fields) != len(header):

@@ -13,13 +13,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
 import numpy as np
 
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.files.readers import Row
 from strizh.runtime.files.writers import Writer, flush
 
@@ -78,28 +79,41 @@ class Stage:
 
     def append(self, texts: Sequence[str], vectors: np.ndarray, *, tokens: int, truncated: int) -> None:
         """Add rows and vouch for them. When this returns, they are there whatever happens next."""
-        stream = self._stream or self._begin()
-        stream.write(self._writer.rows(texts, vectors))
-        flush(stream)
-        self._digest(texts)
-        self._record(
-            Progress(
-                self.progress.texts + len(texts),
-                stream.tell(),
-                self._texts.hexdigest(),
-                self.progress.tokens + tokens,
-                self.progress.truncated + truncated,
+        with self._writing():
+            stream = self._stream or self._begin()
+            stream.write(self._writer.rows(texts, vectors))
+            flush(stream)
+            self._digest(texts)
+            self._record(
+                Progress(
+                    self.progress.texts + len(texts),
+                    stream.tell(),
+                    self._texts.hexdigest(),
+                    self.progress.tokens + tokens,
+                    self.progress.truncated + truncated,
+                )
             )
-        )
 
     def publish(self) -> None:
         """Give the output its name."""
-        if not self.progress.complete:
-            (self._stream or self._begin()).close()
-            self._record(dataclasses.replace(self.progress, complete=True))
-        if self._part.exists():  # else an earlier run was killed after this step and before the next
-            self._writer.publish(self._part, self._output, self.progress.texts)
-        self._journal.unlink()
+        with self._writing():
+            if not self.progress.complete:
+                (self._stream or self._begin()).close()
+                self._record(dataclasses.replace(self.progress, complete=True))
+            if self._part.exists():  # else an earlier run was killed after this step and before the next
+                self._writer.publish(self._part, self._output, self.progress.texts)
+            self._journal.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """`DeviceError` for what the disk refuses, with what there is of the output."""
+        try:
+            yield
+        except OSError as error:
+            raise DeviceError(
+                f"{self._output} cannot be written: {error.strerror or error}. {self.progress.texts:,} texts are kept in "
+                f"{self._part.name}: make room or give back the right to write there, and the same command continues"
+            ) from error
 
     def _continue(self) -> None:
         """Take up the interrupted run that the journal tells of; one that had vouched for nothing is forgotten."""

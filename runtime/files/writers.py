@@ -37,10 +37,20 @@ def check_output(output: str, source: str) -> None:
     path = Path(output)
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(f"--output {output}: the ending names no format of vectors; known are {', '.join(_WRITERS)}")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--output {output}: its folder does not exist; make it first")
+    check_place("--output", path)
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise UsageError(f"--output {output} is the input itself; give it another name")
+
+
+def check_place(flag: str, path: Path) -> None:
+    """`UsageError` unless a file can be made or replaced there; `flag` is the option that names it."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{flag} {path}: its folder does not exist; make it first")
+    if path.is_dir():
+        raise UsageError(f"{flag} {path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise UsageError(f"{flag} {path}: you may not write there; give a place in a folder of yours")
 
 
 def writer_for(output: str, dimension: int, dtype: Any = np.float32) -> Writer:

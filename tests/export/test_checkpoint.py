@@ -27,6 +27,12 @@ def opened(folder: Path) -> tuple[Checkpoint, EncoderSpec, Weights, tuple[str, .
     return checkpoint, spec, *bind(checkpoint, spec, family.sources(checkpoint, spec), family.IGNORED)
 
 
+def changed(folder: Path, key: str, value: object) -> Path:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: value}))
+    return folder
+
+
 def without(*names: str) -> Callable[[Tensors], Tensors]:
     return lambda tensors: {name: tensor for name, tensor in tensors.items() if name not in names}
 
@@ -247,4 +253,19 @@ def test_modules_cannot_point_outside(make_checkpoint: MakeCheckpoint) -> None:
     steps = [{"idx": 0, "path": "../..", "type": "x.Transformer"}, {"idx": 1, "path": "1_Pooling", "type": "x.Pooling"}]
     (folder / "modules.json").write_text(json.dumps(steps))
     with pytest.raises(CheckpointError, match="outside the checkpoint"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size", "intermediate_size"])
+@pytest.mark.parametrize("value", ["24", 0, -2, 2.5, True, None, [24], 1e30])
+def test_a_size_that_is_none_is_named(make_checkpoint: MakeCheckpoint, key: str, value: object) -> None:
+    with pytest.raises(CheckpointError, match=key):
+        opened(changed(make_checkpoint(), key, value))
+
+
+def test_a_bundle_is_no_checkpoint(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / "model.safetensors").unlink()
+    (folder / "strizh.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is a bundle already"):
         opened(folder)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from strizh.export.checkpoint import read_checkpoint
 from strizh.export.exporter import default_variants
 from strizh.export.families import find_family
 from strizh.export.options import Options, plan
+from strizh.export.quantize.quantizer import Quantizing
 from strizh.kernels.reference import normalize
 from strizh.runtime.bundle import read_manifest
 from strizh.runtime.errors import CheckpointError, Error, ParityError, UsageError
@@ -227,7 +229,7 @@ def test_batch_ntk_is_for_padded_targets_only(make_checkpoint: MakeCheckpoint, t
         ({"variants": ["portable-fp64"]}, "variant 'portable-fp64' is not known; known: portable-fp32"),
         ({"pooling": "median"}, "pooling 'median' is not known; expected one of mean"),
         ({"ntk_length": "word"}, "expected 'text' or 'batch'"),
-        ({"max_length": 0}, "expected at least 1 token"),
+        ({"max_length": 0}, "expected at least 3, for 2 special tokens"),
     ],
 )
 def test_a_wrong_argument_names_the_right_ones(
@@ -261,3 +263,59 @@ def test_lower_case_of_the_modules_is_in_the_tokenizer(
         loud, quiet = encoder.tokenize(["СТРИЖ ЛЕТИТ", "стриж летит"]).input_ids.reshape(2, -1)
     np.testing.assert_array_equal(loud, quiet)
     assert json.loads((tmp_path / "bundle/sentence_bert_config.json").read_text())["do_lower_case"] is False
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"layer_norm_eps": "small"},
+        {"rope_theta": [1]},
+        {"rope_scaling": "dynamic"},
+        {"rope_scaling": {"type": "linear", "factor": "two"}},
+        {"auto_map": ["RoPEBert"]},
+        {"type_vocab_size": "x", "pad_token_id": {}, "id2label": 3, "architectures": ["RoPEBertForSequenceClassification"]},
+    ],
+    ids=str,
+)
+def test_a_config_that_makes_no_sense_is_one_clear_error(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(Error) as caught:
+        folder = make_checkpoint()
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(settings | config))
+        export_model(folder, tmp_path / "bundle", variants=PADDED, verify=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"recipe": "vnni"}, "--recipe is for portable-int8"),
+        ({"quality_floor": 0.999}, "--quality-floor is for an int8 variant"),
+        ({"calibration": Path("texts.jsonl")}, "--calibration is for an int8 variant or portable-fp16"),
+    ],
+)
+def test_a_wish_that_no_variant_can_follow_is_refused(tmp_path: Path, wishes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        export_model("nowhere", tmp_path / "bundle", variants=PADDED, quantizing=Quantizing(**wishes))
+
+
+def test_a_limit_that_leaves_no_room_for_a_text_is_refused(make_checkpoint: MakeCheckpoint) -> None:
+    with pytest.raises(UsageError, match="max_length is 2; expected at least 3, for 2 special tokens and a text"):
+        planned(make_checkpoint(), max_length=2)
+
+
+def test_the_folder_that_one_stands_in_is_not_taken_from_under_him(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    folder = make_checkpoint()
+    monkeypatch.chdir(here)
+    for output in (".", "", "..", here):
+        with pytest.raises(UsageError, match="is the folder that this runs in, or holds it"):
+            export_model(folder, output)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be made: Not a directory"):
+        export_model(folder, tmp_path / "file/bundle")

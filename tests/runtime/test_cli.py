@@ -1,8 +1,11 @@
 """The front end: what the user sees when a command is missing, fails, is interrupted, or loses its reader."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from types import SimpleNamespace
@@ -49,6 +52,9 @@ def test_status_is_the_commands_own(command):
             ModuleNotFoundError("No module named 'pyarrow.parquet'", name="pyarrow.parquet"),
             "strizh: error: strizh do needs pyarrow, which is not installed. Run: pip install 'strizh[parquet]'",
         ),
+        (MemoryError("Unable to allocate 9 TiB"), "strizh: error: there is not enough memory (Unable to allocate 9 TiB). "
+         "Free some, or ask for smaller batches or fewer texts"),
+        (OSError("no such model\non the hub"), "strizh: error: no such model on the hub"),
     ],
 )
 def test_an_expected_failure_is_one_line_and_status_2(command, capsys, error, line):
@@ -78,6 +84,41 @@ def test_help_lists_a_command_that_cannot_be_loaded(monkeypatch, capsys, error):
         cli.main(["--help"])
     assert ending.value.code == 0
     assert "cannot be loaded: torch is not there" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_warning_is_shown_once_a_command(command, capsys):
+    def warn() -> int:
+        for number, line in enumerate(["the driver is old", "the driver is old", "the disk is slow"]):
+            warnings.warn_explicit(line, RuntimeWarning, "x.py", number)
+        return 0
+
+    command(warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            assert cli.main(["do"]) == 0
+            shown = capsys.readouterr().err.splitlines()
+            assert shown == ["strizh: warning: the driver is old", "strizh: warning: the disk is slow"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_a_command_that_is_told_to_end_ends_as_after_an_error(command):
+    left = []
+
+    def wait() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            left.append("in order")
+        return 0
+
+    command(wait)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ending:
+        cli.main(["do"])
+    assert (ending.value.code, left) == (cli.TERMINATED, ["in order"])
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -136,3 +177,40 @@ sys.exit(cli.main(["export", "nowhere", "--output", "bundle"]))
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 2
     assert module in done.stderr and f"pip install 'strizh[{extra}]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("embedd",), ("embed",), ("embed", "b", "-o", "v.npy", "--threads", "many")])
+def test_a_wrong_command_line_is_one_line_that_names_the_help(arguments):
+    done = strizh(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("strizh: error: ")
+    assert "--help`" in done.stderr
+
+
+CLOSED = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.executable, [sys.executable, '-P', '-m', *sys.argv[2:]])"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows has its streams")
+@pytest.mark.parametrize(
+    ("stream", "command", "status", "said"),
+    [
+        (0, ("embed", "nowhere", "-o", "v.npy"), 2, "standard input is closed"),
+        (1, ("doctor",), None, ""),
+        (2, ("inspect", "nowhere"), 2, ""),
+    ],
+)
+def test_a_closed_stream_is_no_crash(tmp_path, stream, command, status, said):
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, str(stream), "strizh.runtime.cli", *command],
+        capture_output=True, text=True, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert done.returncode in ((0, 1) if status is None else (status,))
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110
+def test_output_that_the_disk_has_no_room_for_is_one_line():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([sys.executable, "-P", "-m", "strizh.runtime.cli", "doctor"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=120)  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "strizh: error: No space left on device\n")

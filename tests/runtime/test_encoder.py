@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import strizh
+from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import TextError, TruncationWarning, UsageError
 
@@ -173,6 +174,7 @@ def test_split_is_the_token_weighted_mean_over_windows(
         (7, "texts is of type int"),
         (["a"] * 300 + ["x\ud800y"], r"text 300 holds the lone surrogate U\+D800 at character 1"),
         ([["a", "b"]], "text 0 is of type list"),
+        ({"a": 1}, "texts is of type dict"),
         ([("a", "b")], "text 0 is of type tuple"),
     ],
 )
@@ -278,3 +280,53 @@ def test_threads_may_share_an_encoder(make_bundle: MakeBundle) -> None:
         assert len(results) == 8
         for result in results:
             np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.parametrize("texts", ["letters", b"bytes", None, 7, {"a": 1}])
+def test_a_stream_of_letters_or_of_nothing_is_refused(encoder: strizh.Encoder, texts: object) -> None:
+    with pytest.raises(UsageError, match="expected a list or another iterable of strings"):
+        encoder.encode_stream(texts)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers(make_bundle: MakeBundle) -> None:
+    with strizh.load(make_bundle(), threads=np.int64(1), max_batch_tokens=np.int32(64)) as encoder:  # type: ignore[arg-type]
+        assert encoder.encode(["a"], truncate_dim=np.int64(3)).shape == (1, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt_name": ["query"]}, r"prompt_name is \['query'\], this bundle has"),
+        ({"late_chunking": 5}, "late_chunking has 5 for 2 texts"),
+        ({"late_chunking": [5, 6]}, "text 0 has the span 5"),
+        ({"late_chunking": [[(0.0, 1.0)], []]}, "text 0 has the span"),
+        ({"precision": "int8", "calibration_embeddings": [[1.0, 2.0], [3.0]]}, "calibration_embeddings are no array"),
+        ({"precision": "int8", "calibration_embeddings": [["a"], ["b"]]}, "calibration_embeddings are of type"),
+    ],
+)
+def test_options_of_a_wrong_type_are_one_line(encoder: strizh.Encoder, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        encoder.encode(["a", "b"], **options)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_loaded_is_one_line(make_bundle: MakeBundle) -> None:
+    with pytest.raises(UsageError, match="bundle is of type NoneType"):
+        strizh.load(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected a list of names"):
+        strizh.load(make_bundle(), providers="CPUExecutionProvider")
+    with strizh.load(make_bundle()) as encoder, pytest.raises(UsageError, match="batch is of type list"):
+        encoder.encode_tokens([[0, 4, 2]])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="tuning is of type int"):
+        strizh.load(make_bundle(), tuning=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ids", [[-1], [0, 4, 10**6], [2**31 - 1]])
+def test_ids_that_the_model_does_not_know_are_refused(encoder: strizh.Encoder, ids: list[int]) -> None:
+    with pytest.raises(UsageError, match=r"this model knows 0 to 17"):
+        encoder.encode_tokens(PackedBatch.pack([[0, 2], ids]))
+
+
+@pytest.mark.parametrize("texts", [None, ["ab"], [5], [[[1, 2]]], [[2**40]], [[None]], [[1.5]]])
+def test_what_is_no_list_of_ids_is_not_packed(texts: object) -> None:
+    with pytest.raises(UsageError, match="no lists of token ids"):
+        PackedBatch.pack(texts)  # type: ignore[arg-type]

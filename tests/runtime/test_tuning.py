@@ -9,7 +9,7 @@ import pytest
 
 import strizh
 from strizh.runtime import tuning
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import BundleError, UsageError
 
 
 @pytest.fixture
@@ -60,3 +60,8 @@ def test_numbers_that_cannot_be_are_refused(exported: Path, file: Path, field: s
     file.write_text(json.dumps(json.loads(file.read_text()) | {field: 0}))
     with pytest.raises(UsageError, match="cannot be"):
         strizh.load(exported, tuning=file)
+
+
+def test_a_tuning_of_a_bundle_that_is_gone_speaks_of_the_bundle(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is not a folder"):
+        strizh.load(tmp_path / "gone", tuning=file)

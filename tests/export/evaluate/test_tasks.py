@@ -132,10 +132,22 @@ def test_a_limit_cuts_questions_but_not_what_they_are_searched_in(tmp_path: Path
         ("", "empty"),
         ('{"text": "a"\n', "line 1 is not JSON"),
         ('{"text": "a", "label": 1}\n[1]\n', "line 2 is list"),
+        ('{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2 has no key 'label', which the first row has"),
+        ('{"text": "a", "label": 1}\n{"text": 5, "label": 1}\n', "has the text 5; expected a string"),
+        ('{"text": "a", "text2": "b", "score": "much"}\n', "holds a value of the wrong type"),
+        ("[" * 100_000, "line 1 is not JSON"),
         ('{"text": "a"}\n', "no .jsonl file with a task"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "x.jsonl").write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=said):
+        find_tasks(tmp_path)
+
+
+def test_a_folder_that_is_not_there_and_a_file_that_is_no_text_are_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a folder"):
+        find_tasks(tmp_path / "nowhere")
+    (tmp_path / "x.jsonl").write_bytes('{"text": "ночь"}'.encode("cp1251"))
+    with pytest.raises(UsageError, match="is not UTF-8"):
         find_tasks(tmp_path)

@@ -98,7 +98,7 @@ def test_texts_of_the_user(make_checkpoint, tmp_path: Path) -> None:
     manifest = export_model(make_checkpoint(), tmp_path / "bundle", variants=["portable-int8"], quantizing=wishes)
     assert manifest.parity["portable-int8"]["cosine_mean"] > 0.99
     texts.write_text("")
-    with pytest.raises(UsageError, match=r"texts\.jsonl line 1 has no text"):
+    with pytest.raises(UsageError, match=r"texts\.jsonl holds no text"):
         export_model(make_checkpoint(name="again"), tmp_path / "none", variants=["portable-int8"], quantizing=wishes)
 
 

@@ -41,7 +41,8 @@ def corpus(tmp_path: Path) -> Path:
 
 def whole_and_cut(folder: Path, keep: Path, variants: list[str], tmp_path: Path) -> tuple[Manifest, Manifest]:
     """Both bundles, int8 calibrated on the texts to keep, so that it sees the same in both."""
-    options = {"variants": variants, "quantizing": Quantizing(calibration=keep), "force": True}
+    quantizing = Quantizing(calibration=keep if set(INT8) & set(variants) else None)
+    options = {"variants": variants, "quantizing": quantizing, "force": True}
     whole = export_model(folder, tmp_path / "whole", verify=False, **options)
     return whole, export_model(folder, tmp_path / "cut", keep_languages=[str(keep)], **options)
 

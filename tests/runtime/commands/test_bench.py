@@ -109,7 +109,7 @@ def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, ex
         (("--seconds", 0), "--seconds is 0, expected more than 0"),
         (("--seconds", "nan"), "--seconds is nan, expected more than 0"),
         (("--save-tuning", "no/such/folder/tuning.json"), "its folder does not exist; make it first"),
-        (("--save-tuning", "."), "--save-tuning .: cannot be written, expected a file in a folder of yours"),
+        (("--save-tuning", "."), "--save-tuning . is a folder; give the name of a file"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_measured(

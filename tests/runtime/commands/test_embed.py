@@ -273,3 +273,49 @@ def write_texts(path: Path, count: int) -> int:
     else:
         path.write_text("text\n" * (path.suffix == ".csv") + "".join(f"{text}\n" for text in texts))
     return count * 1000
+
+
+def test_a_place_that_cannot_be_written_is_said_before_any_text_is_read(strizh, make_bundle, tmp_path):
+    folder = tmp_path / "out.npy"
+    folder.mkdir()
+    status, _, err = strizh("embed", make_bundle(), "-o", folder, "--force")
+    assert status == 2 and "is a folder; give the name of a file" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--precision", "int8"), "--precision int8 needs --calibration VECTORS.npy"),
+        (("--precision", "int8", "--calibration", "texts.txt"), "texts.txt is no .npy file of one array"),
+        (("--precision", "int8", "--calibration", "empty.npy"), "empty.npy is no .npy file of one array"),
+        (("--precision", "int8", "--calibration", "several.npz"), "several.npz is no .npy file of one array"),
+        (("--precision", "binary", "--calibration", "vectors.npy"), "--calibration is for --precision int8 and uint8"),
+    ],
+)
+def test_calibration_vectors_that_do_not_fit_are_one_line(strizh, make_bundle, tmp_path, monkeypatch, options, said):
+    bundle = make_bundle()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("стриж\n")
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "vectors.npy", np.eye(8, dtype=np.float32))
+    np.savez(tmp_path / "several.npz", one=np.eye(8))
+    status, _, err = strizh("embed", bundle, "texts.txt", "-o", "v.npy", *options)
+    assert status == 2 and said in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of a process")
+def test_a_full_disk_is_one_line_and_what_is_written_is_kept(fake_strizh, tmp_path):
+    (tmp_path / "texts.txt").write_text("".join(f"{number}\n" for number in range(5000)))
+    limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); sys.argv.pop(0); \
+runpy.run_path(sys.argv[0], run_name='__main__')"
+    started = fake_strizh("doctor", "--help")
+    started.communicate(timeout=120)
+    command = [*started.args[:4], "embed", "bundle", "texts.txt", "-o", "v.npy"]
+    stopped = subprocess.run([command[0], "-c", limited, *command[2:]], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert stopped.returncode == 2, stopped.stderr
+    assert "v.npy cannot be written: File too large. 1,500 texts are kept" in stopped.stderr
+    assert stopped.stderr.count("\n") == 1
+    done = fake_strizh("embed", "bundle", "texts.txt", "-o", "v.npy")
+    _, err = done.communicate(timeout=120)
+    assert done.returncode == 0 and "continuing after 1,500 texts" in err
+    assert len(np.load(tmp_path / "v.npy")) == 5000

@@ -63,6 +63,8 @@ def test_reads(tmp_path, name, content, expected):
         ("a.csv", "id,text\n1,ok\n", "body", "no column 'body'; its columns are 'id', 'text'"),
         ("a.csv", "id,text\n1,ok\n2\n", None, "line 3: 1 fields, expected 2"),
         ("a.csv", 'id,text\n1,"open\n', None, "line 2: not CSV"),
+        ("a.csv", "text;id\nok;1\n", None, "fields are separated by commas here, not by ';'"),
+        ("a.csv", "text,text\nno,yes\n", None, "two columns 'text'"),
         ("a.csv", b"text\n\xff\n", None, "line 2: byte 0xff is not UTF-8"),
         ("a.parquet", "no parquet", None, "not a Parquet file"),
         ("a.docx", "", None, "names no format of texts; known are .txt, .jsonl, .csv, .parquet"),
