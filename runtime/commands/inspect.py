@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _WIDTH = 100
+# What a stranger's manifest could redraw the page with.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 HELP = "describe a bundle: model, limits, prompts, variants, parity"
 
@@ -21,7 +24,11 @@ def run(args: argparse.Namespace) -> int:
     from strizh.runtime.bundle import read_manifest
 
     manifest = read_manifest(Path(args.bundle))
-    print(manifest.to_json() if args.json else "\n".join(_page(json.loads(manifest.to_json()))), end="\n" * (not args.json))
+    if args.json:
+        print(manifest.to_json(), end="")
+    else:
+        for line in _page(json.loads(manifest.to_json())):
+            print(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], line))
     return 0
 
 

@@ -54,3 +54,10 @@ def test_json_is_the_manifest(strizh, make_bundle):
 def test_what_is_no_bundle_is_one_line(strizh, tmp_path):
     status, shown, error = strizh("inspect", tmp_path)
     assert (status, shown) == (2, "") and error.startswith("strizh: error: ") and error.count("\n") == 1
+
+
+def test_a_manifest_cannot_redraw_the_page(strizh, make_bundle):
+    bundle = make_bundle(name="tiny\x1b[2J\nlicence       MIT", warnings=("\u202etxet",), prompts={"query": "query:\t"})
+    _, shown, _ = strizh("inspect", bundle)
+    assert "\x1b" not in shown and "\u202e" not in shown
+    assert shown.splitlines()[0].startswith(r"tiny\x1b[2J\nlicence       MIT — a bundle") and r"\u202etxet" in shown
