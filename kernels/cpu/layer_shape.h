@@ -26,7 +26,10 @@ struct LayerShape {
   size_t key_bytes;    // one panel of 32 keys of one head
   size_t value_bytes;  // 32 keys x 32 columns of v
 
+  size_t context() const { return heads * width; }  // columns of attention's output
   size_t head_panels() const { return width / kPanelColumns; }
+  size_t hidden_panels() const { return hidden_padded / kPanelColumns; }
+  size_t inner_panels() const { return inner_padded / kPanelColumns; }
   size_t units() const { return heads + 2 * kv_heads; }  // heads of q, then of k, then of v
 };
 

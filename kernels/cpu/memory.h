@@ -20,20 +20,23 @@ class Buffer {
   size_t size_ = 0;
 };
 
-// Hands out consecutive parts of one buffer, each aligned to a cache line: first add up, then take.
+// Consecutive parts of one buffer, each aligned to a cache line; without a buffer, only the sum of their sizes.
 class Carver {
  public:
-  explicit Carver(char* base) : next_(base) {}
+  explicit Carver(char* base) : base_(base) {}
+
   template <typename T>
   T* take(size_t count) {
-    char* at = next_;
-    next_ += (count * sizeof(T) + 63) / 64 * 64;
+    char* at = base_ ? base_ + taken_ : nullptr;
+    taken_ += (count * sizeof(T) + 63) / 64 * 64;
     return reinterpret_cast<T*>(at);
   }
-  size_t taken(const char* base) const { return static_cast<size_t>(next_ - base); }
+
+  size_t taken() const { return taken_; }
 
  private:
-  char* next_;
+  char* base_;
+  size_t taken_ = 0;
 };
 
 // While one of these lives, buffers stay for the next call; the last one to go frees them. Each node of an open session

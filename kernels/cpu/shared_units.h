@@ -4,37 +4,45 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
-#include <memory>
+#include <new>
 
 #include "team.h"
 
 namespace strizh {
 
+// Consecutive units, or one slice of one of them, for products a slice of their rows. Units before `limit` are likely to be the
+// next, and worth fetching ahead.
+struct Piece { size_t begin, end, limit, slice = 0, slices = 1; };
+
 class SharedUnits {
  public:
-  SharedUnits(size_t units, size_t members) : count_(members), parts_(new Part[members]) {
-    for (size_t i = 0; i < members; i++) parts_[i].next = share(units, i, members), parts_[i].end = share(units, i + 1, members);
+  struct alignas(64) Part { std::atomic<size_t> next; size_t end; };  // in slices
+
+  // The last unit of each part is handed out in slices. parts[members] is memory of the caller's.
+  SharedUnits(size_t units, size_t slices, size_t members, Part* parts) : slices_(slices), count_(members), parts_(parts) {
+    for (size_t i = 0; i < members; i++) new (parts + i) Part{{share(units, i, members) * slices}, share(units, i + 1, members) * slices};
   }
 
-  // Calls work(begin, end, limit) for pieces [begin, end) until none is left; units up to `limit` are likely to be next.
+  // Calls work(Piece) until nothing is left.
   template <typename Work>
-  void take(const Member& me, Work work) {
+  void take(const Member& me, Work work) const {
     for (size_t i = 0; i < count_; i++) {  // all parts, even if the team is smaller than was planned
       Part& part = parts_[(me.index + i) % count_];
-      for (size_t begin = part.next; begin < part.end;) {
-        const size_t end = begin + std::max<size_t>(1, (part.end - begin) / kPieces);
-        if (!part.next.compare_exchange_weak(begin, end)) continue;
-        work(begin, end, part.end);
-        begin = part.next;
+      for (size_t at = part.next; at < part.end;) {
+        const size_t left = part.end - at, units = std::max<size_t>(1, left / slices_ / kPieces);
+        const bool whole = left > slices_;
+        if (!part.next.compare_exchange_weak(at, at + (whole ? units * slices_ : 1))) continue;
+        const size_t unit = at / slices_;
+        work(whole ? Piece{unit, unit + units, part.end / slices_} : Piece{unit, unit + 1, unit + 1, at % slices_, slices_});
+        at = part.next;
       }
     }
   }
 
  private:
   static constexpr size_t kPieces = 4;  // a piece is this part of what is left
-  struct alignas(64) Part { std::atomic<size_t> next{0}; size_t end = 0; };
-  size_t count_;
-  std::unique_ptr<Part[]> parts_;
+  size_t slices_, count_;
+  Part* parts_;
 };
 
 }  // namespace strizh

@@ -1,0 +1,55 @@
+// The scratch memory of one layer: q, k and v of every token; blocks of rows; for each thread one head on its way out of
+// its product; and what threads that share the columns of a product agree by.
+#pragma once
+#include "kernels.h"
+#include "layer_shape.h"
+#include "layer_tables.h"
+#include "memory.h"
+#include "shared_units.h"
+
+namespace strizh {
+
+// The rows that one pass works on.
+struct Block {
+  size_t first, rows;
+  PackedRows input;    // the layer's input, then the feed-forward's
+  PackedRows context;  // attention's output
+  PackedRows inner;    // the feed-forward's intermediate
+  float* residual;     // [rows][hidden_padded]
+};
+
+inline PackedRows from_row(PackedRows packed, size_t row) {
+  return {packed.data + row * kLineBytes, packed.stride, packed.codes + row};
+}
+
+class LayerMemory {
+ public:
+  // For `blocks` blocks at the same time, of up to `rows` rows each, and `members` threads.
+  LayerMemory(const LayerShape& shape, const LayerTables& tables, size_t tokens, size_t blocks, size_t rows, size_t members);
+
+  Block block(size_t index, size_t first, size_t rows) const;
+  Block slice(const Block& b, size_t begin, size_t end) const;  // some of its rows
+  float* head(size_t member) const { return heads_ + member * capacity_ * shape_.width; }
+  SharedUnits::Part* parts(size_t product) const { return parts_ + product * members_; }  // of four products
+
+  PackedRows query(size_t head, size_t token) const;
+  char* key(size_t head, size_t text) const;    // first panel of 32 keys
+  char* value(size_t head, size_t text) const;  // first panel of 32 columns
+  size_t value_stride() const { return tables_.panels() * shape_.value_bytes; }  // bytes to the next
+
+ private:
+  size_t place(char* base);
+  PackedRows packed(Carver& carver, size_t columns) const;
+  Block place_block(Carver& carver, size_t first, size_t rows) const;
+
+  const LayerShape& shape_;
+  const LayerTables& tables_;
+  const size_t query_rows_, capacity_, blocks_, members_;
+  Scratch scratch_;
+  size_t block_bytes_;
+  char *query_, *key_, *value_, *block_;
+  float* heads_;
+  SharedUnits::Part* parts_;
+};
+
+}  // namespace strizh
