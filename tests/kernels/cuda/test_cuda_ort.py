@@ -157,9 +157,11 @@ def test_cuda_graph_with_own_operators_runs_in_onnxruntime(emulated_library: Pat
         for slot, shape in spec.slots()
     }
     texts = [[0, 2], [0, 7, 1, 9, 2], [0, *range(4, 34), 2]]
-    _, found, zero = run(
+    _, found, checksum = run(
         emulated_library, cuda.build(spec, weights, precision="fp16"), **packed_inputs(PackedBatch.pack(texts))
     )
     exact = model_reference.run(spec, weights, texts).sentence_embedding
     cosine = (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
-    assert cosine.min() > 0.9999 and zero == 0
+    assert cosine.min() > 0.9999
+    # A sum of float32 is off by at most a rounding of each of its terms' sizes together.
+    np.testing.assert_allclose(checksum, [[found.astype(np.float64).sum()]], atol=found.size * 6e-8 * np.abs(found).sum())
