@@ -9,7 +9,7 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import NO_DRIVER, PROVIDER
 from strizh.runtime.engines import Engine, fitting
 from strizh.runtime.errors import DeviceError, UsageError
-from strizh.runtime.host import Host
+from strizh.runtime.host import NO_OPERATORS, Host
 
 CPU = "CPUExecutionProvider"
 # The order of "auto", quickest first, as (target, precision). int8 is not in it: it changes vectors most, so that it is
@@ -135,6 +135,8 @@ def obstacle(target: str, host: Host) -> str:
     if target == "tensorrt":
         return tensorrt.missing(host.providers) if not host.tensorrt else "" if host.gpu else NO_DRIVER
     if target == "cpu" and not host.operator_library:
+        if why := next((problem for problem in host.problems if problem.startswith(NO_OPERATORS)), ""):
+            return f"needs strizh's operators, and {why}"
         return "needs the operator library, which this installation lacks: install a C++ compiler and strizh again"
     return ""
 

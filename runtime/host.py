@@ -11,6 +11,7 @@ from strizh import kernels
 from strizh.runtime import cuda, tensorrt
 from strizh.runtime.cores import usable_cores
 
+NO_OPERATORS = "the operator library cannot be used"  # how that problem begins
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
@@ -42,7 +43,7 @@ def probe(*, gpu: bool = True) -> Host:
     try:
         instruction_set = kernels.instruction_set() if kernels.library_path() else ""
     except (OSError, ValueError) as error:  # a library for another machine; a STRIZH_ISA that does not run here
-        problems.append(f"the operator library cannot be used: {error}")
+        problems.append(f"{NO_OPERATORS}: {error}")
     providers = tuple(onnxruntime.get_available_providers())
     trt = tensorrt.installed(providers) if gpu else {}
     found = cuda.find_gpu() if gpu and (trt or cuda.PROVIDER in providers) else None

@@ -73,6 +73,10 @@ def test_reasons_are_the_machines() -> None:
     assert reasons["cpu-int8"] == reasons["portable-int8"] == "is chosen by name only"
     assert reasons["portable-fp32"] == "comes after cpu-fp32 in the order of speed"
     assert "operator library" in choose(variants(*NAMES), BARE).passed_over["cpu-fp32"]
+    broken = replace(BARE, problems=("the operator library cannot be used: STRIZH_ISA is 'sse'",))
+    assert choose(variants(*NAMES), broken).passed_over["cpu-fp32"] == (
+        "needs strizh's operators, and the operator library cannot be used: STRIZH_ISA is 'sse'"
+    )
 
 
 def test_by_name() -> None:
