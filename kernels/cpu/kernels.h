@@ -6,14 +6,16 @@
 //   2. defines the matrix product of one tile,
 //          template <Precision> void product_tile(size_t rows, const char* a, size_t a_stride, const char* b,
 //                                                 size_t lines, float* c, size_t c_stride, bool accumulate,
-//                                                 Fetch fetch)
-//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, and brings
-//      `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's unsigned
+//                                                 SumOrder order, Fetch fetch)
+//      c[rows <= kTileRows][32] = (accumulate ? c : 0) + A B, A packed rows, B one panel of `lines` lines, in `order` if they are
+//      bf16, and brings `fetch` into the second-level cache meanwhile (8-bit: c holds the bits of int32 sums of A's unsigned
 //      bytes times B's; `accumulate` is false if kLinesAtOnce is 0); tile_edge(rows, tile), which cuts a block of rows into tiles;
 //      kFetchingTiles: how many tiles of rows, the last ones, share the fetching of the next panel;
 //      kLinesAtOnce: panels of twice as many lines are cut into parts of so many, each taken through all tiles, at most
 //      kTilesInParts, before the next (0: never); and
-//      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps,
+//      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps; and
+//      kTakesRowsApart: whether bf16 rows of attention, queries and probabilities, are to be stored by store_bf16_apart where
+//      the order is `tiles`, in a way that makes it easy,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
 // whatever `rows` is: that is what makes a text's vector independent of its neighbours, bit for bit.
@@ -31,11 +33,18 @@ namespace strizh {
 enum class Activation : int32_t { identity = 0, gelu = 1, gelu_tanh = 2, silu = 3, relu = 4, tanh = 5, sigmoid = 6 };
 enum class Norm : int32_t { none = 0, layer = 1, rms = 2 };
 
+// How a bf16 product adds over k. `chain`: one sum, of each pair the second first, as vdpbf16ps does. `tiles`: as AMX's tdpbf16ps
+// does, of each line the even k and the odd k apart, each sum from zero, then both, then that to what the lines before gave. In
+// a layer with 8-bit products, where one float that rounds otherwise grows, everyone adds as AMX's tiles, which know no other order.
+// `tiles_of_rows_apart` is `tiles` for attention's rows where kTakesRowsApart.
+enum class SumOrder { chain, tiles, tiles_of_rows_apart };
+
 struct Linear {
   Precision precision;
   const char* panels;
   const float* bias;  // one a column, padding included; or null
   size_t lines;       // k
+  SumOrder order;
 };
 
 // What the bytes of an 8-bit row stand for: x = (byte - zero) * scale, but for one value, `excess` steps beyond its byte.
@@ -101,6 +110,7 @@ struct QuantizeCall {
 // One head of q, k or v for consecutive tokens of one text: float rows [rows][head_width] as the product left them.
 struct HeadCall {
   Precision precision;
+  SumOrder order;  // of the sums that attention will make
   const float* in;
   size_t in_stride, rows, head_width;
   const float* norm_weight;  // RMS norm over the head, or null; laid out as the head is
@@ -117,6 +127,7 @@ struct HeadCall {
 // softmax(q k^T + bias) v for consecutive queries of one text and head. Scores are in units of log2(e).
 struct AttendCall {
   Precision precision;
+  SumOrder order;
   PackedRows q;
   const char *k, *v;
   size_t v_stride;  // bytes between panels of 32 columns

@@ -8,6 +8,7 @@ namespace strizh {
 struct LayerShape {
   explicit LayerShape(const StrizhEncoderLayer& layer)
       : precision(static_cast<Precision>(layer.precision)),
+        order(layer.qkv.int8 || layer.output.int8 || layer.up.int8 || layer.down.int8 ? SumOrder::tiles : SumOrder::chain),
         hidden(static_cast<size_t>(layer.hidden_size)),
         heads(static_cast<size_t>(layer.num_heads)),
         kv_heads(static_cast<size_t>(layer.num_kv_heads)),
@@ -19,6 +20,7 @@ struct LayerShape {
         value_bytes(kPanelColumns / elements_per_group(precision) * kPanelColumns * kGroupBytes) {}
 
   Precision precision;
+  SumOrder order;  // of attention and of the products that are not 8-bit
   size_t hidden, heads, kv_heads;
   size_t width;  // columns of a head in the packed layouts
   size_t hidden_padded, inner_padded;

@@ -46,7 +46,7 @@ void LayerStages::project(const Block& b, float* sums, Piece heads) const {
 void LayerStages::keep_head(size_t unit, size_t text, size_t position, size_t token, const float* in, size_t rows) const {
   const RotaryTable* table = unit < shape_.heads + shape_.kv_heads ? tables_.rotary(text) : nullptr;
   const size_t half = shape_.width / 2;
-  HeadCall call{shape_.precision, in, shape_.width, rows, shape_.width, nullptr, static_cast<size_t>(layer_.head_size),
+  HeadCall call{shape_.precision, shape_.order, in, shape_.width, rows, shape_.width, nullptr, static_cast<size_t>(layer_.head_size),
                 layer_.head_norm_eps, table ? table->cosine.data() + position * half : nullptr,
                 table ? table->sine.data() + position * half : nullptr, 1.0f, position, batch_.length(text), nullptr, 0};
   if (unit < shape_.heads) {
@@ -76,7 +76,7 @@ void LayerStages::attend(const Block& b, size_t first_head, size_t last_head) co
         const size_t at = row + done, count = std::min<size_t>(kAttendRows, rows - done);
         PackedRows out = from_row(b.context, at);
         out.data += head * shape_.head_lines * b.context.stride;
-        isa_.attend({shape_.precision, memory_.query(head, b.first + at), memory_.key(kv, text), memory_.value(kv, text),
+        isa_.attend({shape_.precision, shape_.order, memory_.query(head, b.first + at), memory_.key(kv, text), memory_.value(kv, text),
                      memory_.value_stride(), shape_.width, count, position + done, batch_.length(text),
                      layer_.window < 0 ? SIZE_MAX : static_cast<size_t>(layer_.window), layer_.causal != 0, tables_.bias(head), out});
       }
@@ -146,7 +146,7 @@ Precision LayerStages::precision_of(const StrizhLinear& weights) const {
 
 LinearCall LayerStages::linear_call(const StrizhLinear& weights, size_t k, PackedRows a, size_t rows, Piece panels) const {
   const Precision precision = precision_of(weights);
-  const Linear linear{precision, static_cast<const char*>(weights.panels), weights.bias, lines_of(k, precision)};
+  const Linear linear{precision, static_cast<const char*>(weights.panels), weights.bias, lines_of(k, precision), shape_.order};
   return {linear, a, rows, panels.begin, panels.end, panels.limit, Epilogue::store, Activation::identity, nullptr, 0, {}};
 }
 

@@ -8,7 +8,7 @@ enum : size_t { kTileRows = 32, kHalf = 16, kPanelStride = kPanelColumns * kGrou
 // One tile's product is too short to fetch a whole panel, and runs beside the vector units.
 enum : size_t { kFetchingTiles = SIZE_MAX };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
-enum : bool { kOverlapsEpilogue = true };
+enum : bool { kOverlapsEpilogue = true, kTakesRowsApart = false };
 static_assert(kAttendRows % kTileRows == 0, "attention's sums are whole tiles");
 
 // Whole tiles first: one of up to 16 rows costs half as much as one of 32.
@@ -54,7 +54,7 @@ static void product_tiles(const char* a, size_t a_stride, const char* b, size_t 
 
 template <Precision precision, typename Meanwhile>
 static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                                size_t c_stride, bool accumulate, Fetch fetch, Meanwhile meanwhile) {
+                                size_t c_stride, bool accumulate, SumOrder order, Fetch fetch, Meanwhile meanwhile) {
   if constexpr (precision != Precision::fp32) {
     if (rows <= kHalf) product_tiles<precision, false>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
     else product_tiles<precision, true>(a, a_stride, b, lines, c, c_stride, accumulate, fetch, meanwhile);
@@ -63,7 +63,7 @@ static inline void product_tile(size_t rows, const char* a, size_t a_stride, con
     for (size_t tile = 0, first = 0; first < rows; tile++) {
       const size_t end = registers::tile_edge(rows, tile + 1);
       registers::product_tile<precision>(end - first, a + first * kLineBytes, a_stride, b, lines, c + first * c_stride,
-                                         c_stride, accumulate, fetch);
+                                         c_stride, accumulate, order, fetch);
       first = end;
     }
   }
@@ -71,6 +71,6 @@ static inline void product_tile(size_t rows, const char* a, size_t a_stride, con
 
 template <Precision precision>
 static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                                size_t c_stride, bool accumulate, Fetch fetch) {
-  product_tile<precision>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch, [] {});
+                                size_t c_stride, bool accumulate, SumOrder order, Fetch fetch) {
+  product_tile<precision>(rows, a, a_stride, b, lines, c, c_stride, accumulate, order, fetch, [] {});
 }

@@ -6,7 +6,7 @@
 enum : size_t { kTileRows = 12 };
 enum : size_t { kFetchingTiles = 2 };
 enum : size_t { kLinesAtOnce = 24, kTilesInParts = 12 };  // 48 KB of a panel beside a tile's rows
-enum : bool { kOverlapsEpilogue = false };
+enum : bool { kOverlapsEpilogue = false, kTakesRowsApart = true };
 
 // First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows
 // cannot hide the latency of the dot product.
@@ -96,10 +96,17 @@ STRIZH_TILE(10)
 STRIZH_TILE(11)
 STRIZH_TILE(12)
 
+#include "product_avx512_tiles.h"
+
 template <Precision precision>
 static inline void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                                size_t c_stride, bool accumulate, Fetch fetch) {
+                                size_t c_stride, bool accumulate, SumOrder order, Fetch fetch) {
   if (fetch.begin == nullptr) fetch.begin = fetch.end = b;  // what is in the cache already costs next to nothing
+  if constexpr (precision == Precision::bf16) {
+    if (order == SumOrder::tiles) return product_in_tiles_order<false>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+    if (order == SumOrder::tiles_of_rows_apart)
+      return product_in_tiles_order<true>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+  }
 #define STRIZH_CASE(ROWS) \
   case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
   switch (rows) {

@@ -4,11 +4,11 @@
 // Sums of six rows by 16 columns, or of three by 32, stay in registers. k passes in blocks whose part of A and B fits
 // the first-level cache, so that all groups of rows share what was fetched; bf16 is spread to floats there, once for
 // all of them. Every sum runs over k in order, one multiply-add after the other, whatever the rows and blocks; of a pair of
-// bf16 the second comes first, as in vdpbf16ps.
+// bf16 the second comes first, as in vdpbf16ps, if the order of sums is not that of AMX's tiles.
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
 enum : size_t { kFetchingTiles = 1 };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
-enum : bool { kOverlapsEpilogue = false };
+enum : bool { kOverlapsEpilogue = false, kTakesRowsApart = false };
 enum : size_t { kBlockLines = 4, kBlockGroups = kBlockLines * kLineGroups };
 
 static inline size_t nearly_equal(size_t n, size_t parts, size_t i) { return i >= parts ? n : i * n / parts; }
@@ -99,10 +99,44 @@ static inline void spread_panel(const char* from, size_t lines, float* to) {
     }
 }
 
+// Groups of bf16 as floats, their even elements and their odd ones apart.
+static inline void spread_apart(const char* groups, size_t count, float* even, float* odd) {
+  for (size_t i = 0; i < count; i += kWidth) {
+    Vector low, high;
+    load_pairs(reinterpret_cast<const uint32_t*>(groups) + i, low, high);
+    store(even + i, low);
+    store(odd + i, high);
+  }
+}
+
+// bf16 as AMX's tiles add it (kernels.h): a line is a product over its even k and one over its odd k.
+static void product_in_tiles_order(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                   size_t c_stride, bool accumulate, Fetch fetch) {
+  alignas(64) float left[2][kTileRows * kLineGroups], right[2][kPanelColumns * kLineGroups], sums[2][kTileRows * kPanelColumns];
+  for (size_t line = 0; line < lines; line++, a += a_stride, b += panel_bytes(1)) {
+    spread_apart(a, rows * kLineGroups, left[0], left[1]);
+    spread_apart(b, kPanelColumns * kLineGroups, right[0], right[1]);
+    for (size_t i = 0; i < 2; i++) {
+      // What is in the cache already costs next to nothing to fetch.
+      const char* fetched = fetch.begin && i == 0 ? fetch.begin + panel_bytes(line) : b;
+      product_block(rows, reinterpret_cast<const char*>(left[i]), 0, reinterpret_cast<const char*>(right[i]), 1, sums[i],
+                    kPanelColumns, false, fetched);
+    }
+    for (size_t row = 0; row < rows; row++)
+      for (size_t column = 0; column < kPanelColumns; column += kWidth) {
+        const size_t at = row * kPanelColumns + column;
+        float* to = c + row * c_stride + column;
+        store(to, add(accumulate || line ? load(to) : broadcast(0.0f), add(load(sums[0] + at), load(sums[1] + at))));
+      }
+  }
+}
+
 template <Precision precision>
 static void product_tile(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
-                         size_t c_stride, bool accumulate, Fetch fetch) {
+                         size_t c_stride, bool accumulate, SumOrder order, Fetch fetch) {
   if constexpr (precision == Precision::int8) return product_integers(rows, a, a_stride, b, lines, c, c_stride);
+  if (precision == Precision::bf16 && order == SumOrder::tiles)
+    return product_in_tiles_order(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
   constexpr size_t step = kBlockLines / elements_per_group(precision);
   for (size_t line = 0; line < lines; line += step, a += step * a_stride, b += panel_bytes(step)) {
     const size_t count = lines - line < step ? lines - line : step;

@@ -41,16 +41,24 @@ static inline float finish_scores(const AttendCall& call, float* scores, size_t 
 }
 
 // Scores to probabilities, relative to the largest; gives their sum.
-template <Precision precision>
+template <Precision precision, SumOrder order>
 static inline float exponentiate(const float* scores, size_t width, float peak, PackedRows to, size_t row) {
   return sum_over<kPanelColumns>(width, [&](size_t k, Vector total) {
     const Vector p = exp2(subtract(load(scores + k), broadcast(peak)));
-    store_packed<precision>(to, row, k, p);
+    store_operand<precision, order>(to, row, k, p);
     return add(total, p);
   });
 }
 
-template <Precision precision>
+// Of queries and keys, or of probabilities and values.
+template <Precision precision, SumOrder order>
+static inline void attention_product(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                     size_t c_stride, bool accumulate) {
+  constexpr SumOrder as_stored = kTakesRowsApart && order == SumOrder::tiles ? SumOrder::tiles_of_rows_apart : order;
+  product_tile<precision>(rows, a, a_stride, b, lines, c, c_stride, accumulate, as_stored, Fetch{});
+}
+
+template <Precision precision, SumOrder order>
 static void attend_block(const AttendCall& call, size_t first, size_t rows, size_t block, Softmax& state, float* sums) {
   alignas(64) float scores[kTileRows * kKeyBlock];
   alignas(64) char probabilities[kTileRows * kKeyBlock * kGroupBytes];
@@ -64,8 +72,8 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
   const size_t row = first - call.first_query, key_bytes = call.head_width / elements_per_group(precision) * 128;
   const char* k = call.k + begin / kPanelColumns * key_bytes;
   for (size_t c = 0; c < width; c += kPanelColumns, k += key_bytes)
-    product_tile<precision>(rows, call.q.data + row * kLineBytes, call.q.stride, k, call.head_width / line, scores + c,
-                            kKeyBlock, false, Fetch{});
+    attention_product<precision, order>(rows, call.q.data + row * kLineBytes, call.q.stride, k, call.head_width / line, scores + c,
+                                        kKeyBlock, false);
 
   alignas(64) float peaks[kTileRows + kWidth], factors[kTileRows + kWidth];
   for (size_t r = 0; r < rows; r++)
@@ -75,7 +83,7 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
     for (size_t r = 0; r < rows; r += kWidth) store(factors + r, exp2(subtract(load(state.largest + row + r), load(peaks + r))));
   const PackedRows to = {probabilities, kTileRows * kLineBytes};
   for (size_t r = 0; r < rows; r++) {
-    const float total = exponentiate<precision>(scores + r * kKeyBlock, width, peaks[r], to, r);
+    const float total = exponentiate<precision, order>(scores + r * kKeyBlock, width, peaks[r], to, r);
     state.largest[row + r] = peaks[r];
     state.total[row + r] = begins ? total : state.total[row + r] * factors[r] + total;
     if (begins || factors[r] == 1.0f) continue;
@@ -86,11 +94,11 @@ static void attend_block(const AttendCall& call, size_t first, size_t rows, size
   }
   const char* v = call.v + begin / elements_per_group(precision) * kPanelColumns * kGroupBytes;
   for (size_t c = 0; c < call.head_width; c += kPanelColumns, v += call.v_stride)
-    product_tile<precision>(rows, probabilities, to.stride, v, width / line, sums + row * call.head_width + c,
-                            call.head_width, !begins, Fetch{});
+    attention_product<precision, order>(rows, probabilities, to.stride, v, width / line, sums + row * call.head_width + c,
+                                        call.head_width, !begins);
 }
 
-template <Precision precision>
+template <Precision precision, SumOrder order>
 static void attend_rows(const AttendCall& call) {
   alignas(64) float sums[kAttendRows * kMaxHeadWidth];
   Softmax state;
@@ -100,7 +108,7 @@ static void attend_rows(const AttendCall& call) {
   for (size_t block = first_block(call, call.first_query); block < last; block += kKeyBlock)
     for (size_t tile = 0, first = 0; first < call.rows; tile++) {
       const size_t end = tile_edge(call.rows, tile + 1);
-      attend_block<precision>(call, call.first_query + first, end - first, block, state, sums);
+      attend_block<precision, order>(call, call.first_query + first, end - first, block, state, sums);
       first = end;
     }
 
@@ -112,6 +120,7 @@ static void attend_rows(const AttendCall& call) {
 }
 
 static void attend(const AttendCall& call) {
-  if (call.precision == Precision::fp32) attend_rows<Precision::fp32>(call);
-  else attend_rows<Precision::bf16>(call);
+  if (call.precision == Precision::fp32) attend_rows<Precision::fp32, SumOrder::chain>(call);
+  else if (call.order == SumOrder::chain) attend_rows<Precision::bf16, SumOrder::chain>(call);
+  else attend_rows<Precision::bf16, SumOrder::tiles>(call);
 }

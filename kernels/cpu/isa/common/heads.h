@@ -30,11 +30,11 @@ static inline void finish_row(const HeadCall& call, size_t row, Put put) {
   }
 }
 
-template <Precision precision>
+template <Precision precision, SumOrder order>
 static void pack_query(const HeadCall& call) {
   const PackedRows to = {call.out, call.stride};
   for (size_t row = 0; row < call.rows; row++)
-    finish_row(call, row, [=](size_t column, Vector x) { store_packed<precision>(to, row, column, x); });
+    finish_row(call, row, [=](size_t column, Vector x) { store_operand<precision, order>(to, row, column, x); });
 }
 
 template <Precision precision>
@@ -93,8 +93,9 @@ static void pack_value_fp32(const HeadCall& call, size_t tail) {
 }
 
 static void query(const HeadCall& call) {
-  if (call.precision == Precision::fp32) pack_query<Precision::fp32>(call);
-  else pack_query<Precision::bf16>(call);
+  if (call.precision == Precision::fp32) pack_query<Precision::fp32, SumOrder::chain>(call);
+  else if (call.order == SumOrder::chain) pack_query<Precision::bf16, SumOrder::chain>(call);
+  else pack_query<Precision::bf16, SumOrder::tiles>(call);
 }
 
 static void key(const HeadCall& call) {

@@ -130,7 +130,7 @@ static void linear_block_in_parts(const LinearCall& call) {
         const size_t edge = tile_edge(call.rows, tile + 1), rows = edge - first;
         const Fetch fetch = follows ? share_of({next, after, limit}, tile, tiles) : Fetch{nullptr, nullptr, limit};
         product_tile<precision>(rows, call.a.data + begin * call.a.stride + first * kLineBytes, call.a.stride, b + panel_bytes(begin),
-                                end - begin, sums[tile], kPanelColumns, part > 0, fetch);
+                                end - begin, sums[tile], kPanelColumns, part > 0, call.weights.order, fetch);
         if (last) epilogue<activation, precision>(call, sums[tile], panel, first, rows);
         first = edge;
       }
@@ -163,10 +163,10 @@ static void linear_block(const LinearCall& call) {
         float* to = sums[turn] + i * kTileRows * kPanelColumns;
         if constexpr (kOverlapsEpilogue) {
           const size_t step = divide_up(waiting.rows, together * lines);
-          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, fetch,
+          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, call.weights.order, fetch,
                                   [&] { finish_rows<activation, precision>(call, sums[1 - turn], waiting, step); });
         } else {
-          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, fetch);
+          product_tile<precision>(rows, a, call.a.stride, b + i * bytes, lines, to, kPanelColumns, false, call.weights.order, fetch);
         }
       }
       waiting = {panel, first, rows, 0};

@@ -104,3 +104,16 @@ static inline void store_packed(PackedRows to, size_t row, size_t column, Vector
   if constexpr (precision == Precision::fp32) store(reinterpret_cast<float*>(p), x);
   else store_bf16(reinterpret_cast<uint16_t*>(p), x);
 }
+
+// The same of rows that attention multiplies, as its product takes them. (A type that is not known yet: only some instruction
+// sets have store_bf16_apart.)
+template <Precision precision, SumOrder order, typename Values>
+static inline void store_operand(PackedRows to, size_t row, size_t column, Values x) {
+  if constexpr (kTakesRowsApart && precision == Precision::bf16 && order == SumOrder::tiles) {
+    constexpr size_t line = elements_per_line(precision);
+    char* p = to.data + column / line * to.stride + row * kLineBytes + column % line * element_bytes(precision);
+    store_bf16_apart(reinterpret_cast<uint16_t*>(p), x);
+  } else {
+    store_packed<precision>(to, row, column, x);
+  }
+}

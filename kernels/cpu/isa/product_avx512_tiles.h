@@ -1,0 +1,86 @@
+// The bf16 product of one register tile in the order of AMX's sums (kernels.h: `SumOrder`). Included by product_avx512.h.
+//
+// The dot product adds the second of a pair first. So of four neighbours in k the pairs (2, 0) and (3, 1) make two chains of it,
+// one over the even k and one over the odd. Rows that are not stored in that order are put in it a line at a time, which costs 6 %;
+// what a panel holds is on its way into registers, for all rows, which costs nothing that could be measured. Two sums for each of
+// twelve rows and sixteen columns stay in registers for the length of a line. Loops are not unrolled: gcc 12 would keep rows of
+// narrow tiles in general registers from one half of the columns to the other, at half the speed.
+
+// Four neighbours in k, two groups of a panel, as the two pairs.
+struct Apart { __m512i even, odd; };
+
+static inline __attribute__((always_inline)) Apart apart(__m512i first, __m512i second) {
+  const __mmask32 upper = 0xaaaaaaaa;
+  return {_mm512_mask_blend_epi16(upper, second, _mm512_slli_epi32(first, 16)),
+          _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(second, 16), first)};
+}
+
+// One line of packed rows.
+using PairsOfRow = int32_t[kLineGroups];
+
+// Every four neighbours as the two pairs.
+static inline void put_apart(const char* a, size_t rows, PairsOfRow* to) {
+  const __m512i places = _mm512_broadcast_i32x4(_mm_setr_epi8(4, 5, 0, 1, 6, 7, 2, 3, 12, 13, 8, 9, 14, 15, 10, 11));
+  for (size_t r = 0; r < rows; r++) _mm512_store_si512(to[r], _mm512_shuffle_epi8(_mm512_loadu_si512(a + r * kLineBytes), places));
+}
+
+#define STRIZH_BEGIN_APART(r) __m512 even##r = _mm512_setzero_ps(), odd##r = _mm512_setzero_ps();
+#define STRIZH_STEP_APART(r) \
+  dot_bf16(even##r, _mm512_set1_epi32(pairs[r][group]), b_apart.even); \
+  dot_bf16(odd##r, _mm512_set1_epi32(pairs[r][group + 1]), b_apart.odd);
+#define STRIZH_ADD_APART(r) { \
+  float* to = c + r * c_stride + column; \
+  _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), _mm512_add_ps(even##r, odd##r))); }
+#define STRIZH_PUT_APART(r) _mm512_storeu_ps(c + r * c_stride + column, _mm512_add_ps(even##r, odd##r));
+
+#define STRIZH_TILE_APART(ROWS) \
+  template <bool stored_apart> \
+  static void product_apart_##ROWS(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride, \
+                                   bool accumulate, Fetch fetch) { \
+    alignas(64) PairsOfRow buffer[stored_apart ? 1 : ROWS]; \
+    const char* next = fetch.begin; \
+    const size_t step = fetch_step(fetch, lines); \
+    for (size_t line = 0; line < lines; line++, a += a_stride, b += panel_bytes(1), accumulate = true) { \
+      meet_page<Precision::bf16>(next, step, fetch.limit); \
+      if (!stored_apart) put_apart(a, ROWS, buffer); \
+      const PairsOfRow* pairs = stored_apart ? reinterpret_cast<const PairsOfRow*>(a) : buffer; \
+      _Pragma("GCC unroll 1") \
+      for (size_t column = 0; column < kPanelColumns; column += 16) { \
+        STRIZH_ROWS_##ROWS(STRIZH_BEGIN_APART) \
+        _Pragma("GCC unroll 1") \
+        for (size_t group = 0; group < kLineGroups; group += 2, next += step) { \
+          const char* four = b + (group * kPanelColumns + column) * kGroupBytes; \
+          const Apart b_apart = apart(_mm512_loadu_si512(four), _mm512_loadu_si512(four + kPanelColumns * kGroupBytes)); \
+          _mm_prefetch(next, _MM_HINT_T1); \
+          _mm_prefetch(next + 64, _MM_HINT_T1); \
+          STRIZH_ROWS_##ROWS(STRIZH_STEP_APART) \
+        } \
+        if (accumulate) { STRIZH_ROWS_##ROWS(STRIZH_ADD_APART) } else { STRIZH_ROWS_##ROWS(STRIZH_PUT_APART) } \
+      } \
+    } \
+  }
+
+STRIZH_TILE_APART(1)
+STRIZH_TILE_APART(2)
+STRIZH_TILE_APART(3)
+STRIZH_TILE_APART(4)
+STRIZH_TILE_APART(5)
+STRIZH_TILE_APART(6)
+STRIZH_TILE_APART(7)
+STRIZH_TILE_APART(8)
+STRIZH_TILE_APART(9)
+STRIZH_TILE_APART(10)
+STRIZH_TILE_APART(11)
+STRIZH_TILE_APART(12)
+
+template <bool stored_apart>
+static void product_in_tiles_order(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
+                                   size_t c_stride, bool accumulate, Fetch fetch) {
+#define STRIZH_CASE(ROWS) \
+  case ROWS: return product_apart_##ROWS<stored_apart>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+  switch (rows) {
+    STRIZH_CASE(1) STRIZH_CASE(2) STRIZH_CASE(3) STRIZH_CASE(4) STRIZH_CASE(5) STRIZH_CASE(6)
+    STRIZH_CASE(7) STRIZH_CASE(8) STRIZH_CASE(9) STRIZH_CASE(10) STRIZH_CASE(11) STRIZH_CASE(12)
+  }
+#undef STRIZH_CASE
+}
