@@ -58,7 +58,7 @@ def _misses(bundle: Bundle, name: str, figures: dict[str, Any]) -> list[str]:
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from strizh.export.baseline import of_checkpoint, own_float32
-    from strizh.export.instruction_sets import cosine_by_instruction_set
+    from strizh.export.instruction_sets import on_instruction_sets
     from strizh.export.token_parity import TokenHeads
     from strizh.export.verify import (
         check_prompts,
@@ -108,7 +108,8 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
             short = f"no text of ours is of {longest} tokens or fewer"
             print(f"{name}: its heads of tokens are not checked, {short}", file=sys.stderr)
         if manifest.variants[name].target == "cpu":
-            report[name]["cosine_by_instruction_set"] = cosine_by_instruction_set(folder, name, texts, expected)
+            int8 = manifest.variants[name].precision == "int8"
+            report[name] |= on_instruction_sets(folder, name, texts, expected, emulate_amx=int8)
     return report
 
 
@@ -137,5 +138,7 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
             print(f"  REFUSED     {', '.join(refused)} tokens: {next(iter(refused.values()))}")
         if by_set := figures.get("cosine_by_instruction_set"):
             print("  on          " + "  ".join(f"{name}:{1 - cosine:.0e}" for name, cosine in by_set.items()))
+            apart = f"1 - cosine {1 - figures['between_instruction_sets']:.1e} at worst"
+            print(f"              (between any two of them {'the same bits' if figures['same_bits'] else apart})")
         for miss in missed[variant]:
             print(f"  MISSED      {miss}")

@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from strizh import kernels
-from strizh.export import export_model
+from strizh.export import export_model, instruction_sets
 from strizh.export.commands import verify as command
 from strizh.export.parity import parity_texts
 from strizh.export.verify import lengths, sentences_of, texts_of
@@ -102,15 +102,32 @@ def test_a_changed_file_is_caught_before_anything_runs(bundle: Path) -> None:
         verify(bundle)
 
 
-def test_packed_variants_are_checked_on_every_instruction_set(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+def test_packed_variants_are_checked_on_every_instruction_set(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = kernels.instruction_sets() if kernels.library_path() else ()
     if not names:
         pytest.skip("the kernels were not built")
     export_model(make_checkpoint(), tmp_path / "bundle", variants=["portable-fp32", "cpu-bf16"])
     assert verify(tmp_path / "bundle") == 0
-    found = read_manifest(tmp_path / "bundle").parity["cpu-bf16"]["grid"]["cosine_by_instruction_set"]
+    grid = read_manifest(tmp_path / "bundle").parity["cpu-bf16"]["grid"]
+    found = grid["cosine_by_instruction_set"]
     assert tuple(found) == names
     assert min(found.values()) >= 0.9998
+    assert grid["same_bits"] == (grid["between_instruction_sets"] == 1) == ("amx" not in names)
+    assert ("between any two of them the same bits" in capsys.readouterr().out) == grid["same_bits"]
+
+
+def test_sets_that_give_other_vectors_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = {"one": [1.0, 0.0], "two": [1.0, 0.0], "amx_emulated": [0.8, 0.6]}
+    monkeypatch.setattr(kernels, "instruction_sets", lambda: ("one", "two"))
+    monkeypatch.setattr(instruction_sets, "run_on", lambda name, *rest: np.full((2, 1, 2), vectors[name], np.float32))
+    alike = instruction_sets.on_instruction_sets(tmp_path, "cpu-int8", [[1]], None, emulate_amx=False)
+    assert alike["same_bits"] and alike["between_instruction_sets"] == 1
+    apart = instruction_sets.on_instruction_sets(tmp_path, "cpu-int8", [[1]], None, emulate_amx=True)
+    assert not apart["same_bits"]
+    assert apart["between_instruction_sets"] == pytest.approx(0.8)
+    assert list(apart["cosine_by_instruction_set"]) == ["one", "two", "amx_emulated"]
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["all", "by name"])
