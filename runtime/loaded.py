@@ -1,6 +1,5 @@
 """A bundle that is open: its tokenizer, its sessions, and what they have in common with each other."""
 
-import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from strizh.runtime import choose, forking, host
 from strizh.runtime.bundle import TOKENIZER, Bundle, Manifest
+from strizh.runtime.caller import callers_level
 from strizh.runtime.errors import TruncationWarning, UsageError
 from strizh.runtime.pipeline import Encoded, Pipeline
 from strizh.runtime.prompts import resolve_prompt
@@ -202,11 +202,3 @@ def check_texts(texts: Any) -> None:
 def is_count(value: Any) -> bool:
     """Whether it is a whole number of at least 1, one of NumPy's included."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
-
-
-def callers_level() -> int:
-    """The `stacklevel` at which a warning made here shows the caller's line, however deep in this package it arose."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and str(frame.f_globals.get("__name__", "")).startswith("strizh.runtime."):
-        frame, level = frame.f_back, level + 1
-    return level

@@ -15,11 +15,12 @@ def markdown(found: Mapping[str, Result]) -> str:
 def _lines(source: str, result: Result) -> list[str]:
     here, parity = result["machine"], result["parity"]
     versions = ", ".join(f"{name} {version}" for name, version in here.get("versions", {}).items())
+    ceiling = here.get("ceiling_fp16")  # which a step measures that may have failed
     lines = [
         f"**{here['gpu']}** (`{source}`)",
         "",
         f"commit {here['commit']}, {here['date']}, driver {here.get('driver') or 'not stated'}, {versions}  ",
-        f"ceiling {here['ceiling_fp16'] / 1e12:.0f} TFLOP/s, of a product of 8192 x 8192 in fp16  ",
+        *([f"ceiling {ceiling / 1e12:.0f} TFLOP/s, of a product of 8192 x 8192 in fp16  "] if ceiling else []),
         f"parity: {sum(row['kept'] for row in parity)} of {len(parity)} promises kept",
     ]
     for row in parity:

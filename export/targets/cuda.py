@@ -163,7 +163,8 @@ def _activated(g: _CudaGraph, spec: EncoderSpec, x: str, op: str | None) -> str:
     """ONNX Runtime's `Gelu` and `QuickGelu` have no kernel for bfloat16; `BiasGelu` and `FastGelu` have one."""
     if g.half == ml_dtypes.bfloat16:
         if op == "Gelu":
-            g.add_initializer("layers.no_bias", np.zeros(spec.intermediate_size, np.float32))
+            if "layers.no_bias" not in g.initializers:
+                g.add_initializer("layers.no_bias", np.zeros(spec.intermediate_size, np.float32))
             return str(g.node("BiasGelu", x, "layers.no_bias", domain=MICROSOFT))
     elif spec.activation is Activation.SILU:  # x * sigmoid(alpha x)
         return str(g.node("QuickGelu", x, domain=MICROSOFT, alpha=1.0))

@@ -35,8 +35,9 @@ class Captures:
         with self._changed:
             self._changed.wait_for(lambda: not self._capturing)
             self._capturing = True  # so that no more work begins
-            self._changed.wait_for(lambda: not self._working)
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._working)
             yield
         finally:
             with self._changed:

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +14,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from strizh.runtime.batching import PackedBatch, Rows
+from strizh.runtime.caller import callers_level
 from strizh.runtime.errors import BundleError
 from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions.buckets import Bucket
 from strizh.runtime.sessions.captures import CAPTURES
 from strizh.runtime.sessions.device_memory import DeviceMemory
-from strizh.runtime.sessions.lane import Lane
+from strizh.runtime.sessions.lane import Lane, Result
 from strizh.runtime.sessions.session import Output, Session, one_line
 from strizh.runtime.vectors import Float32
 
@@ -55,11 +56,14 @@ class DeviceSession(Session):
 
     def __init__(self, session: onnxruntime.InferenceSession, **names: Any) -> None:
         super().__init__(session, **names)
-        self._memory, self._staging, self._lane = DeviceMemory(session.get_providers()[0]), threading.Lock(), Lane()
+        with CAPTURES.none():
+            self._memory = DeviceMemory(session.get_providers()[0])
+        self._staging, self._lane = threading.Lock(), Lane()
         self._seen: set[Bucket] = set()
         self._refused: set[Bucket] = set()
         self._graphs: dict[Bucket, Graph] = {}
         self._captured: dict[Bucket, threading.Thread] = {}  # and where it can be replayed
+        self._untold: list[str] = []  # warnings of the run under way
         self._numbers = itertools.count(1)
         self._usual = onnxruntime.RunOptions()
         for options in (self._usual, self._give_back):
@@ -102,10 +106,9 @@ class DeviceSession(Session):
             if sum(map(len, parts)) < len(texts):
                 self._memory.put((np.zeros((len(texts), output.width), np.float32), found))
         for rows, (batch, staged) in zip(parts, self._ahead(texts, parts), strict=True):
-            address = found.data_ptr() + int(rows[0]) * output.width * _FLOAT32
             with self._lock:
-                try:
-                    finite = self._lane(partial(self._run_into, batch, output, staged, address))
+                try:  # the run holds the buffer itself: who interrupts this call leaves it running
+                    finite = self._in_lane(partial(self._run_into, batch, output, staged, found, int(rows[0])))
                 except Exception as error:  # ONNX Runtime's classes have no base of their own
                     raise self._translate(error, batch) from None
             if not finite:
@@ -147,7 +150,15 @@ class DeviceSession(Session):
         return found
 
     def _compute(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
-        return self._lane(partial(self._compute_here, batch, output, staged, give_back))
+        return self._in_lane(partial(self._compute_here, batch, output, staged, give_back))
+
+    def _in_lane(self, run: Callable[[], Result]) -> Result:
+        """The run's result; its warnings are given here, in the thread of the caller whom they are to show."""
+        try:
+            return self._lane(run)
+        finally:
+            while self._untold:
+                warnings.warn(self._untold.pop(), RuntimeWarning, stacklevel=callers_level())
 
     def _compute_here(self, batch: PackedBatch, output: Output, staged: Staged | None, give_back: bool) -> Float32:
         """From page-locked memory into an array of the caller's own."""
@@ -170,9 +181,12 @@ class DeviceSession(Session):
             session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
         return result.copy()
 
-    def _run_into(self, batch: PackedBatch, output: Output, staged: Staged | None, address: int) -> bool:
-        """Write the rows at `address`, and say whether they are finite."""
+    def _run_into(
+        self, batch: PackedBatch, output: Output, staged: Staged | None, vectors: onnxruntime.OrtValue, first: int
+    ) -> bool:
+        """Write the rows into `vectors`, beginning with its row `first`, and say whether they are finite."""
         graph, shape = None if staged else self._replayed(batch), (len(batch), output.width)
+        address = vectors.data_ptr() + first * output.width * _FLOAT32
         if graph is None:
             staged = staged or self._put(batch)
             with CAPTURES.none():
@@ -210,7 +224,7 @@ class DeviceSession(Session):
             del self._graphs[bucket]
             self._refused.add(bucket)
             line = f"{self._variant}: batches as this one of {len(batch.input_ids)} tokens run without a CUDA graph"
-            warnings.warn(f"{line}, which could not be captured: {one_line(error)}", RuntimeWarning, stacklevel=2)
+            self._untold.append(f"{line}, which could not be captured: {one_line(error)}")
             return None
         self._captured[bucket] = here
         return graph
@@ -221,7 +235,7 @@ class DeviceSession(Session):
         if bucket is None or bucket in self._graphs or bucket in self._refused:
             return self._graphs.get(bucket) if bucket else None
         if bucket.alone or (bucket in self._seen and len(self._graphs) < MOST_GRAPHS):
-            with CAPTURES.none():
+            with self._staging, CAPTURES.none():
                 self._graphs[bucket] = self._bind(bucket, batch)
         self._seen.add(bucket)
         return self._graphs.get(bucket)

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import report
 from benchmarks.gpu import main as benchmark
 from benchmarks.gpu.plan import Step
+from benchmarks.gpu.report import markdown
 from strizh.runtime.cuda import Gpu
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +150,14 @@ def test_results_of_a_cuda_benchmark_stand_in_the_readme(tmp_path: Path) -> None
     (own,) = (tmp_path / "results").iterdir()
     assert own.suffix == ".json", "the page of a machine is the other suites'"
     assert report.GPU_BEGIN in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_cuda_benchmark_whose_ceiling_was_not_measured_has_a_page() -> None:
+    machine = {"gpu": "NVIDIA H200", "commit": "abc1234", "date": "2026-11-23"}
+    steps = [{"step": "machine", "outcome": "FAILED: stopped after 120 s"}]
+    result = {"machine": machine, "absent": {}, "parity": [], "rows": [], "steps": steps}
+    page = markdown({"gpu.json": result})
+    assert "NVIDIA H200" in page and "- machine: FAILED: stopped after 120 s" in page and "TFLOP/s" not in page
 
 
 def test_a_cuda_result_that_is_no_number_or_does_not_come_is_a_promise_not_kept() -> None:

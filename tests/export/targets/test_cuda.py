@@ -83,7 +83,9 @@ def test_half_points_the_same_way(name: str, precision: str, least: float) -> No
     """A product of fp16 is off by 2^-11, of bf16 by 2^-8, and the cosine by the angle's square: 64 times less."""
     spec, weights = SPECS[name], weights_of(SPECS[name])
     expected = reference.run(spec, weights, TEXTS).sentence_embedding
-    found = run(cuda.build(spec, weights, precision=precision), TEXTS)["sentence_embedding"]
+    model = cuda.build(spec, weights, precision=precision)
+    onnx.checker.check_model(model, full_check=True)
+    found = run(model, TEXTS)["sentence_embedding"]
     assert found.dtype == np.float32
     assert cosines(found, expected).min() > least
 

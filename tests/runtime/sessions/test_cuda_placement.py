@@ -1,6 +1,8 @@
 """Vectors handed out without a copy: views of the host's array, and a CUDA session's own memory (here the CPU's)."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,33 @@ def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes_vectors_tha
     monkeypatch.setattr(session, "_run_into", computed)
     parts = [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert session.keep(drawn(0, 30, 40, 50), parts, SENTENCES).shape == (3, 24) and waited == [True] * 3
+
+
+def test_cuda_buffer_lives_as_long_as_the_run_that_an_interrupted_call_left_behind(
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[Any] = []
+    buffers: list[weakref.ref[onnxruntime.OrtValue]] = []
+    buffer = session._memory.buffer
+
+    def remembered(*call: Any) -> onnxruntime.OrtValue:
+        value = buffer(*call)
+        buffers.append(weakref.ref(value))
+        return value
+
+    def interrupted(run: Any) -> bool:
+        left.append(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._memory, "buffer", remembered)
+    monkeypatch.setattr(session, "_lane", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.keep(drawn(0, 5, 3), [slice(0, 2)], SENTENCES)
+    gc.collect()
+    (vectors,) = buffers
+    assert vectors() is not None and left.pop()()
+    gc.collect()
+    assert vectors() is None
 
 
 def test_cuda_bundle_without_the_checksum_is_one_line_and_serves_the_host() -> None:

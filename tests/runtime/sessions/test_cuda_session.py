@@ -316,17 +316,39 @@ def test_cuda_captures_have_no_other_work_beside_them(session: CudaSession, monk
         capturing = threads.submit(capture)
         assert entered.wait(30)
         copying = threads.submit(session._put, batch)
-        assert not copying.done() and not capturing.done()
+        with pytest.raises(TimeoutError):
+            copying.result(timeout=0.5)
+        assert not capturing.done()
         leave.set()
         assert "input_ids" in copying.result(30)
         capturing.result(30)
 
 
+def test_cuda_capture_that_is_interrupted_while_it_waits_lets_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = captures.Captures()
+
+    def wait_for(met: Callable[[], bool]) -> None:
+        if not met():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate._changed, "wait_for", wait_for)
+    with gate.none(), pytest.raises(KeyboardInterrupt), gate.one():
+        pytest.fail("work is under way")
+    with gate.none():
+        pass
+    with gate.one():
+        pass
+
+
+@pytest.mark.parametrize("lane", [False, True], ids=["in the caller's thread", "in the lane's"])
 def test_cuda_graph_that_cannot_be_captured_is_told_and_done_without(
-    session: CudaSession, monkeypatch: pytest.MonkeyPatch
+    session: CudaSession, monkeypatch: pytest.MonkeyPatch, lane: bool
 ) -> None:
     batch, other = batch_of(20), batch_of(70)
     expected = session.run(batch, SENTENCES)
+    if lane:
+        with ThreadPoolExecutor(1) as second:
+            second.submit(session.run, batch_of(5), SENTENCES).result()
     run = session._session.run_with_iobinding
 
     def refuse(binding: Any, options: Any) -> Any:
@@ -338,8 +360,9 @@ def test_cuda_graph_that_cannot_be_captured_is_told_and_done_without(
     line = (
         "cuda-fp32: batches as this one of 20 tokens run without a CUDA graph, which could not be captured: operation"
     )
-    with pytest.warns(RuntimeWarning, match=line):
+    with pytest.warns(RuntimeWarning, match=line) as told:
         np.testing.assert_allclose(session.run(batch, SENTENCES), expected, atol=1e-6)
+    assert [warning.filename for warning in told] == [__file__]
     for _ in range(2):
         np.testing.assert_allclose(session.run(batch, SENTENCES), expected, atol=1e-6)
     assert session.graphs == 0

@@ -183,6 +183,23 @@ def test_tensorrt_batches_are_copied_ahead_to_engines_without_graphs(
         assert len(staged) >= 4 and all(name.startswith("strizh-copy") for name in staged) and session.graphs == 0
 
 
+def test_tensorrt_inputs_of_all_engines_are_made_in_turn(
+    folder: Path, opened: Opened, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Engines with graphs and without share the host's buffers, and one may copy ahead from another thread meanwhile."""
+    engines = with_engines(folder, CLASSIC, Profile(1, 32, 1, 32), Profile(3, 512, 1, 32))
+    with strizh.load(engines, max_batch_tokens=64) as encoder:
+        session = encoder._pipeline(encoder._sentence).session
+        feed, taken = session._feed, list[bool]()
+        monkeypatch.setattr(session, "_feed", lambda *call: (taken.append(session._staging.locked()), feed(*call))[1])
+        encoder.encode(TEXTS[0])  # binds the graph's buffers, then fills them
+        assert taken == [True] * 2 and session.graphs == 1
+        assert encoder.encode(TEXTS[0], output="dlpack").numpy() @ expected[0] > 0.9999
+        assert (encoder.encode(TEXTS) * expected).sum(1).min() > 0.9999
+        assert (encoder.encode(TEXTS, output="dlpack").numpy() * expected).sum(1).min() > 0.9999
+        assert len(taken) > 6 and all(taken)
+
+
 def _count_runs(session: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     runs: list[Any] = []
     real: Callable[..., Any] = session.run_with_iobinding
