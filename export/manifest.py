@@ -61,7 +61,8 @@ def describe_bundle(
 def add_figures(folder: Path, check: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
     """Keep what a check has found of each variant, under the check's name in the manifest's parity.
 
-    The manifest is read again: a check takes minutes, in which another may have written it. Raises `OSError`.
+    The manifest is read again: a check takes minutes, in which another may have written it. Two that write in the same
+    moment lose the figures of one. Raises `OSError`.
     """
     now = read_manifest(folder)
     added = {name: now.parity.get(name, {}) | {check: found} for name, found in figures.items()}

@@ -31,15 +31,15 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
             yield partial
         _check(output, force)
         replaced = output.with_name(f".{output.name}.replaced-{os.getpid()}")
-        if output.exists():
-            output.rename(replaced)
         try:
+            if output.exists():
+                output.rename(replaced)
             partial.rename(output)
-        except BaseException:
-            if replaced.exists() and not output.exists():
+        finally:  # whatever stopped it, and wherever: one of the two is there
+            if output.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+            elif replaced.exists():
                 replaced.rename(output)
-            raise
-        shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -6,6 +6,7 @@ executed, every path stays inside the folder, and a file that the manifest does 
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import Any
 
 from strizh.runtime import containment, hashing, strict_json
 from strizh.runtime.engines import Engine
-from strizh.runtime.errors import BundleError
+from strizh.runtime.errors import BundleError, UsageError
 
 MANIFEST = "strizh.json"
 TOKENIZER = "tokenizer.json"
@@ -131,8 +132,9 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     if not manifest.variants:
         yield "variants is empty"
     for name, kinds in _OF_SPEC.items():
-        if not isinstance(value := manifest.spec.get(name), kinds):
-            yield f"spec has {name} {value!r:.80}"
+        if isinstance(value := manifest.spec.get(name), bool) or not isinstance(value, kinds):
+            expected = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds if kind is not tuple)
+            yield f"spec has {name} {value!r:.80}, expected {expected}"
     for name, file in manifest.files.items():
         if problem := containment.problem_with(name):
             yield f"the file name {name[:80]!r} {problem}"
@@ -158,8 +160,8 @@ class Bundle:
     """A bundle's folder with its checked manifest; the one door to its files."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
+        self.manifest = read_manifest(folder)
         self.folder = Path(folder)
-        self.manifest = read_manifest(self.folder)
 
     def path(self, name: str) -> Path:
         """Path of a file that the manifest vouches for: inside the folder and of the stated size; `BundleError`."""
@@ -196,7 +198,9 @@ class Bundle:
 
 
 def read_manifest(folder: str | PathLike[str]) -> Manifest:
-    """Read and check `strizh.json`; raises `BundleError`. Does not open any other file."""
+    """Read and check `strizh.json`; raises `BundleError`, or `UsageError` for no path. Does not open any other file."""
+    if not isinstance(folder, str | PathLike):
+        raise UsageError(f"bundle is of type {type(folder).__name__}, expected the path of a bundle's folder")
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"'{folder}' is not a folder, expected a bundle written by `strizh export`")
@@ -216,10 +220,19 @@ def read_manifest(folder: str | PathLike[str]) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `strizh.json`; one that is there is replaced at once, so that the bundle is whole whatever happens."""
-    written = folder / f".{MANIFEST}.partial"
-    written.write_text(manifest.to_json(), encoding="utf-8")
-    written.replace(folder / MANIFEST)
+    """Write `strizh.json`; one that is there is replaced at once, so that the bundle is whole whatever happens.
+
+    Of two that write at the same time the last one stays. Raises `OSError`.
+    """
+    written = folder / f".{MANIFEST}.partial-{os.getpid()}"
+    try:
+        with written.open("w", encoding="utf-8") as stream:
+            stream.write(manifest.to_json())
+            stream.flush()
+            os.fsync(stream.fileno())
+        written.replace(folder / MANIFEST)
+    finally:
+        written.unlink(missing_ok=True)
 
 
 def _check_format(data: Any, name: str) -> None:

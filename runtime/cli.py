@@ -7,6 +7,7 @@ at its top: all of them are loaded for `strizh --help`.
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, TextIO, cast
 
 import strizh
-from strizh.runtime.errors import Error, MissingExtra
+from strizh.runtime.errors import DeviceError, Error, MissingExtra
 
 GROUP = "strizh.commands"
 FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143  # the last three as in a shell: 128 + the signal's number
@@ -42,11 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _shown.clear()
     warnings.showwarning = _show_warning
     try:
-        try:
-            with _ending_in_order():
-                return _run(list(sys.argv[1:] if argv is None else argv))
-        finally:
-            sys.stdout.flush()  # here, where it can still be said that it failed
+        with _ending_in_order():
+            status = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # here, where it can still be said that it failed
+        return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader has left, as `head` does: that is its right
@@ -54,25 +54,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except Error as error:
         return _say(f"error: {error}", FAILED)
-    except MemoryError as error:
-        why = f" ({error})" if str(error) else ""
-        return _say(
-            f"error: there is not enough memory{why}. Free some, or ask for smaller batches or fewer texts", FAILED
-        )
     except OSError as error:
-        _forget_output()  # where the disk under it is full
-        place = f"{error.filename}: " if error.filename else ""
-        return _say(f"error: {place}{error.strerror or ' '.join(str(error).split()) or type(error).__name__}", FAILED)
+        place = error.filename or ("standard output" if _forget_output() else "")
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        way_out = ". Make room on the disk, or write to another place" if full else ""
+        why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        return _say(f"error: {f'{place}: ' if place else ''}{why}{way_out}", FAILED)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = "strizh"
+    command, batches = "strizh", ""
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args, unknown = _parser(arguments).parse_known_args(arguments)
+        if unknown:  # the parser above would name its own help, which has no options
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f"strizh {args.command}"
+        batches = ", or make batches smaller with --max-batch-tokens" if "max_batch_tokens" in args else ""
         status: int = args.run(args)
     except ModuleNotFoundError as error:
         raise _missing_extra(error, command) from error
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        raise DeviceError(f"there is not enough memory{why}. Free some{batches}") from error
     return status
 
 
@@ -85,17 +88,24 @@ def _settle_streams() -> None:
             getattr(sys, name).reconfigure(errors="replace")
 
 
-def _forget_output() -> None:
-    """Drop what standard output could not take: Python would complain once more when it closes it."""
+def _forget_output() -> bool:
+    """Drop what standard output cannot take: Python would complain once more when it closes it. Whether there was any."""
+    refused = False
     with contextlib.suppress(OSError, ValueError):
         try:
             sys.stdout.flush()
         except OSError:
+            refused = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return refused
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; the options are a page that is asked for."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()  # of the page, as in main
+        super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
         self.exit(FAILED, f"strizh: error: {message}. See `{self.prog} --help`\n")
@@ -121,7 +131,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             continue
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(run=command.run, parser=sub)
     return parser
 
 
@@ -146,22 +156,27 @@ def _show_warning(
 
 @contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """SIGTERM ends the command as an error does, so that what is half done is taken away."""
+    """SIGTERM ends the command as an error does, so that what is half done is taken away.
+
+    Only where nobody has said yet what it does: a host's handler and an ignored signal stay.
+    """
 
     def end(*_: object) -> NoReturn:
         raise SystemExit(TERMINATED)
 
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    main_thread = threading.current_thread() is threading.main_thread()  # which alone gets signals
+    if not main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _say(line: str, status: int) -> int:
+    _forget_output()  # the line is about what went wrong first, not about what standard output refuses
     print(f"strizh: {line}", file=sys.stderr)
     return status
 

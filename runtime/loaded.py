@@ -39,8 +39,6 @@ class LoadedBundle:
         for name, value in (("threads", threads), ("max_batch_tokens", max_batch_tokens)):
             if value is not None and not is_count(value):
                 raise UsageError(f"{name} is {value!r}, expected a whole number of at least 1")
-        if not isinstance(bundle, str | PathLike):
-            raise UsageError(f"bundle is of type {type(bundle).__name__}, expected the path of a bundle's folder")
         if isinstance(providers, str):
             raise UsageError(f"providers is the string {providers!r}, expected a list of names: [{providers!r}]")
         self._bundle = Bundle(bundle)

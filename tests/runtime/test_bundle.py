@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from strizh.runtime import hashing
-from strizh.runtime.bundle import FORMAT_VERSION, MANIFEST, Bundle, File, Manifest, Variant, read_manifest
+from strizh.runtime.bundle import (
+    FORMAT_VERSION,
+    MANIFEST,
+    Bundle,
+    File,
+    Manifest,
+    Variant,
+    read_manifest,
+    write_manifest,
+)
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError
 
@@ -41,6 +50,21 @@ def test_round_trip(make_bundle: MakeBundle) -> None:
     assert manifest.variants["portable-fp32"] == Variant("onnx/model.onnx", "portable", "fp32")
     assert manifest.files["tokenizer.json"] == File.of(folder / "tokenizer.json")
     assert manifest.prompts["query"] == "запрос: "
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_old_one_alone(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_bundle()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_manifest(folder, dataclasses.replace(read_manifest(folder), name="another"))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,14 @@ def test_status_is_the_commands_own(command):
             ModuleNotFoundError("No module named 'pyarrow.parquet'", name="pyarrow.parquet"),
             "strizh: error: strizh do needs pyarrow, which is not installed. Run: pip install 'strizh[parquet]'",
         ),
-        (MemoryError("Unable to allocate 9 TiB"), "strizh: error: there is not enough memory (Unable to allocate 9 TiB). "
-         "Free some, or ask for smaller batches or fewer texts"),
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            "strizh: error: there is not enough memory (Unable to allocate 9 TiB). Free some",
+        ),
+        (
+            OSError(28, "No space left on device", "v.npy"),
+            "strizh: error: v.npy: No space left on device. Make room on the disk, or write to another place",
+        ),
         (OSError("no such model\non the hub"), "strizh: error: no such model on the hub"),
     ],
 )
@@ -114,11 +120,26 @@ def test_a_command_that_is_told_to_end_ends_as_after_an_error(command):
         return 0
 
     command(wait)
-    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ending:
         cli.main(["do"])
     assert (ending.value.code, left) == (cli.TERMINATED, ["in order"])
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_a_handler_that_is_there_stays(command):
+    heard = []
+
+    def wait() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    command(wait)
+    host = signal.signal(signal.SIGTERM, lambda *_: heard.append("the host"))
+    try:
+        assert (cli.main(["do"]), heard) == (0, ["the host"])
+    finally:
+        signal.signal(signal.SIGTERM, host)
 
 
 def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -129,6 +150,11 @@ def strizh(*arguments: str, **options: object) -> subprocess.CompletedProcess[st
         timeout=120,
         **options,
     )
+
+
+def buffered() -> dict[str, str]:
+    """An environment in which what is printed waits for the flush at the end."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported():
@@ -151,6 +177,42 @@ def test_an_unknown_command_names_the_known_ones():
     done = strizh("embedd")
     assert done.returncode == 2
     assert "embedd" in done.stderr and "doctor" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_unknown_option_names_the_help_of_its_command():
+    done = strizh("doctor", "--olga")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "strizh: error: unrecognized arguments: --olga. See `strizh doctor --help`\n"
+
+
+def test_a_reader_that_leaves_hides_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = """
+import argparse, sys
+from importlib import metadata
+from types import SimpleNamespace
+from strizh.runtime import cli
+from strizh.runtime.errors import UsageError
+
+def run(args):
+    print("some lines")
+    raise UsageError("the input is wrong")
+
+module = SimpleNamespace(HELP="do it", add_arguments=lambda parser: None, run=run)
+metadata.entry_points = lambda group: [SimpleNamespace(name="do", load=lambda: module)]
+sys.exit(cli.main(["do"]))
+"""
+    process = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=buffered(),
+        text=True,
+        timeout=120,
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (cli.FAILED, "strizh: error: the input is wrong\n")
 
 
 def test_a_reader_that_leaves_is_not_an_error():
@@ -192,25 +254,29 @@ CLOSED = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.executable, [
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows has its streams")
 @pytest.mark.parametrize(
-    ("stream", "command", "status", "said"),
+    ("stream", "command", "status", "out", "err"),
     [
-        (0, ("embed", "nowhere", "-o", "v.npy"), 2, "standard input is closed"),
-        (1, ("doctor",), None, ""),
-        (2, ("inspect", "nowhere"), 2, ""),
+        (0, ("embed", "nowhere", "-o", "v.npy"), 2, "", "strizh: error: standard input is closed"),
+        (1, ("--version",), 0, "", ""),
+        (1, ("inspect", "nowhere"), 2, "", "strizh: error: 'nowhere' is not a folder"),
+        (2, ("--version",), 0, "strizh ", ""),
+        (2, ("inspect", "nowhere"), 2, "", ""),
     ],
 )
-def test_a_closed_stream_is_no_crash(tmp_path, stream, command, status, said):
+def test_a_closed_stream_is_no_crash(tmp_path, stream, command, status, out, err):
     done = subprocess.run(
         [sys.executable, "-c", CLOSED, str(stream), "strizh.runtime.cli", *command],
         capture_output=True, text=True, cwd=tmp_path, timeout=120,
     )  # fmt: skip
-    assert done.returncode in ((0, 1) if status is None else (status,))
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == status
+    for found, expected in ((done.stdout, out), (done.stderr, err)):
+        assert found.startswith(expected) and found.count("\n") == bool(expected)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110
 def test_output_that_the_disk_has_no_room_for_is_one_line():
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run([sys.executable, "-P", "-m", "strizh.runtime.cli", "doctor"], stdout=full,
-                              stderr=subprocess.PIPE, text=True, timeout=120)  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, "strizh: error: No space left on device\n")
+                              stderr=subprocess.PIPE, env=buffered(), text=True, timeout=120)  # fmt: skip
+    said = "standard output: No space left on device. Make room on the disk, or write to another place"
+    assert (done.returncode, done.stderr) == (2, f"strizh: error: {said}\n")
