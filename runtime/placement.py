@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import onnxruntime
 
 from strizh.runtime.errors import UsageError
+from strizh.runtime.sessions.captures import CAPTURES
 from strizh.runtime.vectors import Float32
 
 Placement = Literal["numpy", "dlpack", "torch"]
@@ -24,7 +25,8 @@ class DeviceVectors:
 
     def numpy(self) -> Float32:
         """The vectors on the host."""
-        found: Float32 = self._value.numpy()
+        with CAPTURES.none():
+            found: Float32 = self._value.numpy()
         return found
 
     def __dlpack__(

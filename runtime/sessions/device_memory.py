@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.sessions.buckets import round_up
-from strizh.runtime.sessions.cuda_memory import CudaMemory, Move
+from strizh.runtime.sessions.cuda_memory import Move, cuda_memory
 from strizh.runtime.tensorrt import CLASSIC, RTX
 
 _ON_CUDA = (PROVIDER, CLASSIC, RTX)
@@ -23,7 +23,7 @@ class DeviceMemory:
     """Buffers and arrays for the sessions of one provider. One that has no GPU has its buffers on the host."""
 
     def __init__(self, provider: str) -> None:
-        self._cuda = CudaMemory() if provider in _ON_CUDA else None
+        self._cuda = cuda_memory() if provider in _ON_CUDA else None
         self.device = "cuda" if self._cuda else "cpu"  # as a binding names it that is given an address
         self._plugged_in = _of_plug_in(provider) if provider == RTX else None
         self._kept: dict[str, NDArray[Any]] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, DeviceError, Error
 from strizh.runtime.onnx_file import check_graph
 from strizh.runtime.sessions import cuda
+from strizh.runtime.sessions.captures import CAPTURES
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.engines import EngineSession
 from strizh.runtime.sessions.packed import PackedSession
@@ -127,13 +129,15 @@ def create(
         # A node that the GPU cannot run is an error, not a detour. The CPU's provider may not be named then.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         providers = [PROVIDER]
+    on_gpu = {PROVIDER, tensorrt.CLASSIC, tensorrt.RTX} & set(providers)
     by_provider = {PROVIDER: dict(cuda.OPTIONS), tensorrt.CLASSIC: dict(settings)}
     try:
-        if tensorrt.RTX in providers:
-            tensorrt.add_plug_in(options, settings)
-            return onnxruntime.InferenceSession(str(graph), options)
-        chosen = [by_provider.get(provider, {}) for provider in providers]
-        return onnxruntime.InferenceSession(str(graph), options, list(providers), chosen, enable_fallback=0)
+        with CAPTURES.none() if on_gpu else nullcontext():
+            if tensorrt.RTX in providers:
+                tensorrt.add_plug_in(options, settings)
+                return onnxruntime.InferenceSession(str(graph), options)
+            chosen = [by_provider.get(provider, {}) for provider in providers]
+            return onnxruntime.InferenceSession(str(graph), options, list(providers), chosen, enable_fallback=0)
     except Error:
         raise
     except Exception as error:  # pybind classes without a common base of their own

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ from hypothesis import strategies as st
 
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
+from strizh.runtime import placement
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import captures, cuda, cuda_memory, device, opening
+from strizh.runtime.sessions import captures, cuda, cuda_memory, device, device_memory, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
+from strizh.runtime.sessions.cuda_memory import CudaMemory
 from strizh.runtime.sessions.device_memory import DeviceMemory
 from strizh.runtime.sessions.session import Output
 
@@ -175,6 +178,7 @@ def test_cuda_batches_one_after_another_give_what_each_gives_alone(
 def memory_of(driver: Any, monkeypatch: pytest.MonkeyPatch) -> DeviceMemory:
     """A GPU's memory, of this driver, whose buffers are the host's."""
     monkeypatch.setattr(cuda_memory, "driver", lambda: driver)
+    monkeypatch.setattr(device_memory, "cuda_memory", cache(CudaMemory))
     memory = DeviceMemory(PROVIDER)
     assert memory.device == "cuda"
     memory.device = "cpu"
@@ -191,10 +195,13 @@ def test_cuda_memory_is_page_locked_as_long_as_it_is_used(
     assert array.ctypes.data in driver.locked and array.shape == (3, 5) and array.flags.writeable
     del array
     gc.collect()
-    assert driver.locked, "a view is left"
+    kept = memory.array((1,), np.float32)
+    assert len(driver.locked) == 2, "a view is left"
     del view
     gc.collect()
-    assert not driver.locked
+    assert len(driver.locked) == 2, "CUDA may be at a capture when the last one is dropped"
+    another = memory.array((1,), np.float32)
+    assert set(driver.locked) == {kept.ctypes.data, another.ctypes.data}
     buffer = memory.buffer((6,), np.float32)
     memory.put((np.arange(6, dtype=np.float32), buffer))
     assert memory.get("results", (4,), buffer).tolist() == [0, 1, 2, 3] and driver.copied == [24, 16]
@@ -202,7 +209,34 @@ def test_cuda_memory_is_page_locked_as_long_as_it_is_used(
     assert len(driver.copied) == 2, "of nothing there is no copy"
 
 
+def test_cuda_memory_is_one_for_all_sessions(fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a stream of CUDA's and a hold on its context, which nobody gives back."""
+    driver = fake_driver()
+    memories = [memory_of(driver, monkeypatch)]
+    memories += [DeviceMemory(PROVIDER) for _ in range(2)]
+    assert driver.started == 1 and len({memory._cuda for memory in memories}) == 1
+
+
+def test_cuda_vectors_and_sessions_wait_for_a_capture(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors taken to the host, a model that is opened and the memory of its session."""
+    seen, gate = list[str](), captures.Captures()
+    none = gate.none
+    monkeypatch.setattr(gate, "none", lambda: counted(seen, "work", none()))
+    for module in (placement, opening, device):
+        monkeypatch.setattr(module, "CAPTURES", gate)
+    kept = session.keep(batch_of(5, 3), [slice(0, 2)], SENTENCES)
+    seen.clear()
+    assert kept.numpy().shape == (2, 24) and seen == ["work"]
+    CudaSession(session._session, variant="cuda-fp32")
+    assert len(seen) == 2
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *call, **rest: len(seen))
+    variant = Variant("packed/cuda_fp16.onnx", "cuda", "fp16")
+    assert opening.create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER,)) == 3
+
+
 def test_cuda_driver_that_refuses_is_one_line(fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_memory, "cuda_memory", CudaMemory)
     monkeypatch.setattr(cuda_memory, "driver", lambda: fake_driver(status=100))
     with pytest.raises(DeviceError, match=r"^cuInit of CUDA's driver failed: no CUDA-capable device is detected\. See"):
         DeviceMemory(PROVIDER)
