@@ -1,12 +1,10 @@
 """Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
 
-import gc
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,9 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import captures, cuda, cuda_memory, device, device_memory, opening
+from strizh.runtime.sessions import captures, cuda, device, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
-from strizh.runtime.sessions.cuda_memory import CudaMemory
 from strizh.runtime.sessions.device_memory import DeviceMemory
 from strizh.runtime.sessions.session import Output
 
@@ -158,13 +155,14 @@ def test_cuda_batches_one_after_another_give_what_each_gives_alone(
     output: Output,
     page_locked: bool,
     fake_driver: Callable[..., Any],
+    memory_of: Callable[[Any], DeviceMemory],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Large ones, which are copied ahead, and small ones, which replay graphs, in turn and twice."""
     monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 100)
     driver = fake_driver()
     if page_locked:
-        session._memory = memory_of(driver, monkeypatch)
+        session._memory = memory_of(driver)
     alone = [batch_of(90, 80, 7), batch_of(20), batch_of(200), batch_of(21), batch_of(60, 60), batch_of(20)]
     expected = [session.run(batch, output) for batch in alone]
     texts, rows = several(*alone)
@@ -173,48 +171,6 @@ def test_cuda_batches_one_after_another_give_what_each_gives_alone(
         for one, vectors in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, vectors, rtol=0, atol=1e-6)
     assert session.graphs >= 1 and bool(driver.locked) == bool(driver.copied) == page_locked
-
-
-def memory_of(driver: Any, monkeypatch: pytest.MonkeyPatch) -> DeviceMemory:
-    """A GPU's memory, of this driver, whose buffers are the host's."""
-    monkeypatch.setattr(cuda_memory, "driver", lambda: driver)
-    monkeypatch.setattr(device_memory, "cuda_memory", cache(CudaMemory))
-    memory = DeviceMemory(PROVIDER)
-    assert memory.device == "cuda"
-    memory.device = "cpu"
-    return memory
-
-
-def test_cuda_memory_is_page_locked_as_long_as_it_is_used(
-    fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    driver = fake_driver()
-    memory = memory_of(driver, monkeypatch)
-    array = memory.array((3, 5), np.float32)
-    view = array[1:]
-    assert array.ctypes.data in driver.locked and array.shape == (3, 5) and array.flags.writeable
-    del array
-    gc.collect()
-    kept = memory.array((1,), np.float32)
-    assert len(driver.locked) == 2, "a view is left"
-    del view
-    gc.collect()
-    assert len(driver.locked) == 2, "CUDA may be at a capture when the last one is dropped"
-    another = memory.array((1,), np.float32)
-    assert set(driver.locked) == {kept.ctypes.data, another.ctypes.data}
-    buffer = memory.buffer((6,), np.float32)
-    memory.put((np.arange(6, dtype=np.float32), buffer))
-    assert memory.get("results", (4,), buffer).tolist() == [0, 1, 2, 3] and driver.copied == [24, 16]
-    memory.copy((0, 0, 0))
-    assert len(driver.copied) == 2, "of nothing there is no copy"
-
-
-def test_cuda_memory_is_one_for_all_sessions(fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has a stream of CUDA's and a hold on its context, which nobody gives back."""
-    driver = fake_driver()
-    memories = [memory_of(driver, monkeypatch)]
-    memories += [DeviceMemory(PROVIDER) for _ in range(2)]
-    assert driver.started == 1 and len({memory._cuda for memory in memories}) == 1
 
 
 def test_cuda_vectors_and_sessions_wait_for_a_capture(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,16 +189,6 @@ def test_cuda_vectors_and_sessions_wait_for_a_capture(session: CudaSession, monk
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *call, **rest: len(seen))
     variant = Variant("packed/cuda_fp16.onnx", "cuda", "fp16")
     assert opening.create(Path("cuda_fp16.onnx"), variant, "cuda-fp16", 1, (PROVIDER,)) == 3
-
-
-def test_cuda_driver_that_refuses_is_one_line(fake_driver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_memory, "cuda_memory", CudaMemory)
-    monkeypatch.setattr(cuda_memory, "driver", lambda: fake_driver(status=100))
-    with pytest.raises(DeviceError, match=r"^cuInit of CUDA's driver failed: no CUDA-capable device is detected\. See"):
-        DeviceMemory(PROVIDER)
-    monkeypatch.setattr(cuda_memory, "driver", lambda: None)
-    with pytest.raises(DeviceError, match="needs an NVIDIA driver, and libcuda is not here"):
-        DeviceMemory(PROVIDER)
 
 
 def test_cuda_inputs_of_the_next_batch_are_copied_while_one_computes(
