@@ -58,9 +58,11 @@ void block_from_attention(const LayerStages& layer, const LayerShape& shape, con
 // The products of a layer, whose units the threads share, to a slice of 32 rows in the end.
 struct SharedProducts {
   SharedProducts(const LayerShape& shape, const LayerMemory& memory, size_t rows, size_t members)
-      : slices(std::max<size_t>(1, rows / kSliceRows)), qkv(shape.units(), slices, members, memory.parts(0)),
-        output(shape.hidden_panels(), slices, members, memory.parts(1)), up(shape.inner_panels(), slices, members, memory.parts(2)),
-        down(shape.hidden_panels(), slices, members, memory.parts(3)) {}
+      : slices(std::max<size_t>(1, rows / kSliceRows)),
+        qkv(shape.units(), slices, members, memory.parts(Product::qkv)),
+        output(shape.hidden_panels(), slices, members, memory.parts(Product::output)),
+        up(shape.inner_panels(), slices, members, memory.parts(Product::up)),
+        down(shape.hidden_panels(), slices, members, memory.parts(Product::down)) {}
 
   static constexpr size_t kSliceRows = 32;
   size_t slices;

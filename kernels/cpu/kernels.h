@@ -12,7 +12,7 @@
 //      bytes times B's; `accumulate` is false if kLinesAtOnce is 0); tile_edge(rows, tile), which cuts a block of rows into tiles;
 //      kFetchingTiles: how many tiles of rows, the last ones, share the fetching of the next panel;
 //      kLinesAtOnce: panels of twice as many lines are cut into parts of so many, each taken through all tiles, at most
-//      kTilesInParts, before the next (0: never); and
+//      kTilesInParts, before the next (0: never);
 //      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps; and
 //      kTakesRowsApart: whether bf16 rows of attention, queries and probabilities, are to be stored by store_bf16_apart where
 //      the order is `tiles`, in a way that makes it easy,

@@ -23,7 +23,7 @@ size_t LayerMemory::place(char* base) {
   value_ = carver.take<char>(shape_.kv_heads * shape_.head_panels() * value_stride());
   block_ = carver.take<char>(blocks_ * block_bytes_);
   heads_ = carver.take<float>(members_ * capacity_ * shape_.width);
-  parts_ = carver.take<SharedUnits::Part>(4 * members_);
+  parts_ = carver.take<SharedUnits::Part>(kProducts * members_);
   return carver.taken();
 }
 

@@ -22,6 +22,10 @@ inline PackedRows from_row(PackedRows packed, size_t row) {
   return {packed.data + row * kLineBytes, packed.stride, packed.codes + row};
 }
 
+// The products whose columns threads may share.
+enum class Product : size_t { qkv, output, up, down };
+constexpr size_t kProducts = 4;
+
 class LayerMemory {
  public:
   // For `blocks` blocks at the same time, of up to `rows` rows each, and `members` threads.
@@ -30,7 +34,7 @@ class LayerMemory {
   Block block(size_t index, size_t first, size_t rows) const;
   Block slice(const Block& b, size_t begin, size_t end) const;  // some of its rows
   float* head(size_t member) const { return heads_ + member * capacity_ * shape_.width; }
-  SharedUnits::Part* parts(size_t product) const { return parts_ + product * members_; }  // of four products
+  SharedUnits::Part* parts(Product product) const { return parts_ + static_cast<size_t>(product) * members_; }
 
   PackedRows query(size_t head, size_t token) const;
   char* key(size_t head, size_t text) const;    // first panel of 32 keys

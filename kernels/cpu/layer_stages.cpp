@@ -4,12 +4,6 @@
 
 namespace strizh {
 
-namespace {
-
-constexpr float kLog2E = 1.4426950408889634f;
-
-}  // namespace
-
 LayerStages::LayerStages(const StrizhEncoderLayer& layer, const LayerShape& shape, const LayerTables& tables, const Batch& batch,
                          const LayerMemory& memory, const Kernels& isa, const float* hidden, float* out)
     : layer_(layer), shape_(shape), tables_(tables), batch_(batch), memory_(memory), isa_(isa), hidden_(hidden), out_(out) {}

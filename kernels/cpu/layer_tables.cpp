@@ -9,8 +9,6 @@ namespace strizh {
 
 namespace {
 
-constexpr float kLog2E = 1.4426950408889634f;
-
 // T5's bidirectional bucket of a distance key - query.
 size_t bucket(long distance, size_t buckets, double max_distance) {
   const size_t half = buckets / 2, exact = half / 2, magnitude = static_cast<size_t>(std::labs(distance));

@@ -9,6 +9,8 @@
 
 namespace strizh {
 
+constexpr float kLog2E = 1.4426950408889634f;  // scores are in units of it: exp2 is what instruction sets have
+
 class LayerTables {
  public:
   LayerTables(const StrizhEncoderLayer& layer, const Batch& batch);

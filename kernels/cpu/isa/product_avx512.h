@@ -53,6 +53,9 @@ static inline size_t fetch_step(Fetch fetch, size_t lines) {
 #define STRIZH_ROWS_11(X) STRIZH_ROWS_10(X) X(10)
 #define STRIZH_ROWS_12(X) STRIZH_ROWS_11(X) X(11)
 
+// Every height of a tile: a function for each.
+#define STRIZH_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+
 #define STRIZH_LOAD(r) \
   __m512 low##r = accumulate ? _mm512_loadu_ps(c + r * c_stride) : _mm512_setzero_ps(); \
   __m512 high##r = accumulate ? _mm512_loadu_ps(c + r * c_stride + 16) : _mm512_setzero_ps();
@@ -83,18 +86,7 @@ static inline size_t fetch_step(Fetch fetch, size_t lines) {
     STRIZH_ROWS_##ROWS(STRIZH_STORE) \
   }
 
-STRIZH_TILE(1)
-STRIZH_TILE(2)
-STRIZH_TILE(3)
-STRIZH_TILE(4)
-STRIZH_TILE(5)
-STRIZH_TILE(6)
-STRIZH_TILE(7)
-STRIZH_TILE(8)
-STRIZH_TILE(9)
-STRIZH_TILE(10)
-STRIZH_TILE(11)
-STRIZH_TILE(12)
+STRIZH_HEIGHTS(STRIZH_TILE)
 
 #include "product_avx512_tiles.h"
 
@@ -109,9 +101,6 @@ static inline void product_tile(size_t rows, const char* a, size_t a_stride, con
   }
 #define STRIZH_CASE(ROWS) \
   case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
-  switch (rows) {
-    STRIZH_CASE(1) STRIZH_CASE(2) STRIZH_CASE(3) STRIZH_CASE(4) STRIZH_CASE(5) STRIZH_CASE(6)
-    STRIZH_CASE(7) STRIZH_CASE(8) STRIZH_CASE(9) STRIZH_CASE(10) STRIZH_CASE(11) STRIZH_CASE(12)
-  }
+  switch (rows) { STRIZH_HEIGHTS(STRIZH_CASE) }
 #undef STRIZH_CASE
 }

@@ -60,27 +60,13 @@ static inline void put_apart(const char* a, size_t rows, PairsOfRow* to) {
     } \
   }
 
-STRIZH_TILE_APART(1)
-STRIZH_TILE_APART(2)
-STRIZH_TILE_APART(3)
-STRIZH_TILE_APART(4)
-STRIZH_TILE_APART(5)
-STRIZH_TILE_APART(6)
-STRIZH_TILE_APART(7)
-STRIZH_TILE_APART(8)
-STRIZH_TILE_APART(9)
-STRIZH_TILE_APART(10)
-STRIZH_TILE_APART(11)
-STRIZH_TILE_APART(12)
+STRIZH_HEIGHTS(STRIZH_TILE_APART)
 
 template <bool stored_apart>
 static void product_in_tiles_order(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                                    size_t c_stride, bool accumulate, Fetch fetch) {
 #define STRIZH_CASE(ROWS) \
   case ROWS: return product_apart_##ROWS<stored_apart>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
-  switch (rows) {
-    STRIZH_CASE(1) STRIZH_CASE(2) STRIZH_CASE(3) STRIZH_CASE(4) STRIZH_CASE(5) STRIZH_CASE(6)
-    STRIZH_CASE(7) STRIZH_CASE(8) STRIZH_CASE(9) STRIZH_CASE(10) STRIZH_CASE(11) STRIZH_CASE(12)
-  }
+  switch (rows) { STRIZH_HEIGHTS(STRIZH_CASE) }
 #undef STRIZH_CASE
 }
