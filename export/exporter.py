@@ -82,7 +82,7 @@ def export_model(
     encoders without a family, portable-fp32 only. `quantizing` says how variants below float32 are made. `keep_languages`:
     codes of languages and files of texts (.txt, .jsonl), to which the vocabulary is cut. `step` is told what is being done.
 
-    Raises `CheckpointError`, `UnsupportedModel`, `UsageError` or `ParityError`; then nothing is left behind.
+    Raises `CheckpointError`, `UnsupportedModel`, `UsageError`, `DeviceError` or `ParityError`; then nothing is left behind.
     """
     wanted = variants or ((PORTABLE_FP32.name,) if method == "trace" else default_variants())
     recipes = [find_recipe(name) for name in dict.fromkeys(wanted)]

@@ -73,7 +73,9 @@ def plan(checkpoint: Checkpoint, described: EncoderSpec, options: Options) -> Pl
     if options.ntk_length not in ("text", "batch"):
         raise UsageError(f"ntk_length is {options.ntk_length!r}; expected 'text' or 'batch'.")
     dynamic = any(layer.rope and layer.rope.scaling is Scaling.DYNAMIC for layer in spec.layers)
-    if options.ntk_length == "batch" and dynamic:
+    if options.ntk_length == "batch":
+        if not dynamic:
+            raise UsageError("--ntk-length batch is for dynamic RoPE scaling, which this model has not. Leave it out.")
         spec = dataclasses.replace(spec, ntk_length="batch")
     limit, warnings = _limit(checkpoint, spec, options.max_length)
     if spec.pad_token_id >= spec.vocab_size or checkpoint.tokenizer.vocab_size > spec.vocab_size:

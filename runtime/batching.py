@@ -1,7 +1,8 @@
 """Batches without padding, cut by a budget of tokens so that memory has a ceiling."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +48,11 @@ class PackedBatch:
             )
 
     @classmethod
-    def pack(cls, texts: Iterable[Iterable[int]]) -> "PackedBatch":
+    def pack(cls, texts: Iterable[Sequence[int] | NDArray[Any]]) -> "PackedBatch":
         """Pack lists of token ids; `UsageError` for what is none."""
         try:
             rows = [_row(ids) for ids in texts]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"texts are no lists of token ids ({error}). Give lists of whole numbers") from None
         ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
         return cls(np.concatenate([np.empty(0, np.int32), *rows]), ends)
@@ -82,7 +83,7 @@ class PackedBatch:
         return np.concatenate([np.empty(0, np.intp), *(np.arange(starts[row], starts[row + 1]) for row in rows)])
 
 
-def _row(ids: Iterable[int]) -> Int32:
+def _row(ids: Sequence[int] | NDArray[Any]) -> Int32:
     """Ids of one text; `ValueError` for what an int32 does not hold."""
     found = np.asarray(ids)
     row = found.astype(np.int32) if found.size else np.empty(0, np.int32)

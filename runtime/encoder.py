@@ -72,13 +72,13 @@ class Encoder(Classifying, TokenOutputs):
         A text that has no tokens at all gives zeros. `show_progress_bar`: None shows one on a terminal when it takes
         longer than two seconds. Raises `UsageError` for wrong options and `TextError` for what is no text.
         """
-        Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)  # refuses wrong options first
+        self._check(normalize_embeddings, truncate_dim)
+        Quantizer(precision, truncate_dim or self.dimension, calibration_embeddings)
         check_placement(output)
         alone = isinstance(texts, str)
         sequence = [texts] if isinstance(texts, str) else as_sequence(texts)
         session = self._pipeline(self._sentence).session
         if output != "numpy" and isinstance(session, DeviceSession):
-            self._check(normalize_embeddings, truncate_dim)
             again = bool(normalize_embeddings) and not self.manifest.normalize
             if again or truncate_dim or late_chunking is not None or precision != "float32" or overflow == "split":
                 raise UsageError(
@@ -87,7 +87,6 @@ class Encoder(Classifying, TokenOutputs):
                 )
             return hand_out(self._keep(session, sequence, self._prompt(prompt, prompt_name), overflow, alone), output)
         if late_chunking is not None:
-            self._check(normalize_embeddings, truncate_dim)
             spans: Any = [late_chunking] if alone else late_chunking
             chunks = self._late_chunks(sequence, spans, self._prompt(prompt, prompt_name), overflow)[:, :truncate_dim]
             chunks = normalize(chunks) if normalize_embeddings or self.manifest.normalize else chunks
@@ -195,7 +194,10 @@ class Encoder(Classifying, TokenOutputs):
             raise UsageError(f"a text has {longest} tokens, expected at most {self.max_length}. Cut it before")
         known = self.manifest.spec.get("vocab_size")
         if isinstance(known, int) and len(ids := batch.input_ids) and not 0 <= ids.min() <= ids.max() < known:
-            raise UsageError(f"token ids go from {ids.min()} to {ids.max()}, this model knows 0 to {known - 1}")
+            raise UsageError(
+                f"token ids go from {ids.min()} to {ids.max()}, this model knows 0 to {known - 1}. Tokenize with this "
+                "bundle's tokenizer"
+            )
         return self._pipeline(self._sentence).run(batch)
 
     def __enter__(self) -> Self:

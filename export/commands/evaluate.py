@@ -67,7 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     plain = {name: dataclasses.asdict(result) for name, result in results.items()}
     print(json.dumps(plain, ensure_ascii=False, indent=2) if arguments.json else "\n".join(lines(results)).rstrip())
     if arguments.store:
-        add_figures(arguments.bundle, "evaluation", plain)
+        try:
+            add_figures(arguments.bundle, "evaluation", plain)
+        except OSError as error:
+            raise UsageError(
+                f"the results above are not kept: {arguments.bundle} cannot be written ({error.strerror or error}). "
+                "Copy the bundle to a place of yours, or leave --store out."
+            ) from error
     return 0
 
 

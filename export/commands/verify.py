@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         add_figures(arguments.bundle, "grid", report)
     except OSError as error:  # a bundle on a medium that cannot be written is checked all the same
-        print(f"note: the report is not kept in the bundle: {error.strerror}", file=sys.stderr)
+        why = f"{arguments.bundle} cannot be written ({error.strerror or error})"
+        print(f"note: the report is not kept: {why}. To keep it, verify a copy in a place of yours", file=sys.stderr)
     return 1 if any(missed.values()) else 0
 
 
@@ -139,6 +140,7 @@ def _print(name: str, files: int, report: dict[str, dict[str, Any]], missed: dic
         if by_set := figures.get("cosine_by_instruction_set"):
             print("  on          " + "  ".join(f"{name}:{1 - cosine:.0e}" for name, cosine in by_set.items()))
             apart = f"1 - cosine {1 - figures['between_instruction_sets']:.1e} at worst"
-            print(f"              (between any two of them {'the same bits' if figures['same_bits'] else apart})")
+            if len(by_set) > 1:
+                print(f"              (between any two of them {'the same bits' if figures['same_bits'] else apart})")
         for miss in missed[variant]:
             print(f"  MISSED      {miss}")

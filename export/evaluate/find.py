@@ -13,12 +13,17 @@ def find_tasks(folder: Path, column: str = "text", names: Sequence[str] = (), li
     """The tasks that the files of `folder` hold; files whose keys make no task are left out.
 
     A file's kind shows in the keys of its first row. `column` is the side that is read: `text`, or `en` for English.
-    `names` keeps the files whose name contains one of them. `limit` takes the first rows of each file, but of the
-    passages of a search all, so that it stays as hard as it is.
+    `names` keeps the files whose name contains one of them; each has to be in some. `limit` takes the first rows of each
+    file, but of the passages of a search all, so that it stays as hard as it is.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; expected one with .jsonl files of labelled texts.")
-    files = [path for path in sorted(folder.glob("*.jsonl")) if not names or any(name in path.stem for name in names)]
+    files = sorted(folder.glob("*.jsonl"))
+    for name in names:
+        if files and not any(name and name in path.stem for path in files):
+            stems = ", ".join(path.stem for path in files)
+            raise UsageError(f"{name!r} names no file of {folder}; expected a part of one of {stems}.")
+    files = [path for path in files if not names or any(name in path.stem for name in names)]
     tasks = [task for path in files if (task := _task(path, column, limit))]
     if not tasks:
         asked = f" named {', '.join(names)}" if names else ""

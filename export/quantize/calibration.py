@@ -25,7 +25,11 @@ def calibration_texts(path: Path | None = None) -> list[str]:
     Ours are sentences and short paragraphs of many kinds, and the same joined into longer texts.
     """
     if path is not None:
-        texts = [row.text for row in open_texts(str(path)).rows]
+        try:
+            texts = [row.text for row in open_texts(str(path), flag=None).rows]
+        except OSError as error:
+            why = error.strerror or error
+            raise UsageError(f"{path} cannot be read: {why}. Give a file that you may read.") from error
         if not any(texts):
             raise UsageError(f"{path} holds no text to calibrate with. Give a file of texts such as will be encoded.")
         return texts

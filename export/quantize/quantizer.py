@@ -26,9 +26,9 @@ from strizh.runtime.tokenization import Tokenizer
 class Quantizing:
     """What the user may say of precisions below float32.
 
-    `calibration`: a .jsonl of texts instead of ours. `recipe`: of `recipes.INT8_RECIPES`, for portable-int8.
-    `quality_floor`: mean cosine that every int8 variant must keep, where its own promise is lower. `embeddings`: "int8"
-    stores the word embeddings of every variant in int8; portable-int8 always does.
+    `calibration`: a file of texts (.txt, .jsonl, .csv, .parquet) instead of ours. `recipe`: of `recipes.INT8_RECIPES`, for
+    portable-int8. `quality_floor`: mean cosine that every int8 variant must keep, where its own promise is lower. `embeddings`:
+    "int8" stores the word embeddings of every variant in int8; portable-int8 always does.
     """
 
     calibration: Path | None = None

@@ -33,7 +33,7 @@ def read_corpus(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; --keep-languages takes languages and files of texts.")
     found = False
-    for row in open_texts(str(path)).rows:
+    for row in open_texts(str(path), flag=None).rows:
         if row.text.strip():
             found = True
             yield row.text

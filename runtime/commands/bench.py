@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from strizh.runtime.tuning import tuning_for
 
     if not 0 < args.seconds < math.inf:
-        raise UsageError(f"--seconds is {args.seconds:g}, expected more than 0: a turn measures at least one run")
+        raise UsageError(f"--seconds is {args.seconds:g}, expected a finite number above 0: what a turn takes")
     if args.save_tuning:  # a measurement takes half a minute: that its result cannot be written has to be known before
         check_place("--save-tuning", args.save_tuning)
     with ExitStack() as stack:

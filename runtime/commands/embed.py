@@ -86,11 +86,13 @@ def _read_calibration(path: str | None) -> Any:
     """The array of a .npy file, or None."""
     if path is None:
         return None
+    import zipfile
+
     import numpy as np
 
     try:
         sample = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
+    except (ValueError, EOFError, zipfile.BadZipFile):
         sample = None
     if not isinstance(sample, np.ndarray):
         raise UsageError(f"--calibration {path} is no .npy file of one array. Make one with strizh embed")

@@ -38,11 +38,12 @@ class Source:
     rows: Iterator[Row]
 
 
-def open_texts(path: str, column: str | None = None) -> Source:
+def open_texts(path: str, column: str | None = None, flag: str | None = "--column") -> Source:
     """The texts of a file, its format told by its ending; `-` is standard input, one text a line.
 
     `column` names the column of .csv and .parquet, or the key of .jsonl objects. Without it: `text`, or the only
-    column there is. Raises `UsageError` for what cannot be read, when it is reached.
+    column there is. `flag` is the caller's option for it, None without one: messages say it as the way out. Raises
+    `UsageError` for what cannot be read, when it is reached.
     """
     if path == STANDARD_INPUT:
         _refuse_column(column, "standard input")
@@ -60,11 +61,11 @@ def open_texts(path: str, column: str | None = None) -> Source:
         what = "is no ordinary file" if Path(path).exists() else "there is no such file"
         raise UsageError(f"{path}: {what}; give a file of texts, or - for standard input")
     if suffix == ".parquet":
-        return _parquet(path, column)
-    return Source(Path(path).name, Path(path).stat().st_size, _READERS[suffix](path, column))
+        return _parquet(path, column, flag)
+    return Source(Path(path).name, Path(path).stat().st_size, _READERS[suffix](path, column, flag))
 
 
-def _text(path: str, column: str | None) -> Iterator[Row]:
+def _text(path: str, column: str | None, flag: str | None) -> Iterator[Row]:
     _refuse_column(column, path)
     with Path(path).open("rb") as stream:
         yield from _plain_lines(path, stream)
@@ -75,7 +76,7 @@ def _plain_lines(name: str, stream: BinaryIO) -> Iterator[Row]:
         yield Row(line.removesuffix("\n").removesuffix("\r"), end)
 
 
-def _jsonl(path: str, column: str | None) -> Iterator[Row]:
+def _jsonl(path: str, column: str | None, flag: str | None) -> Iterator[Row]:
     key = column
     with Path(path).open("rb") as stream:
         for number, line, end in _lines(path, stream):
@@ -85,7 +86,7 @@ def _jsonl(path: str, column: str | None) -> Iterator[Row]:
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{place}: not JSON ({error}); a line holds one string or one object") from None
             if isinstance(value, dict):
-                key = key or _choose(place, tuple(value))
+                key = key or _choose(place, tuple(value), flag)
                 if key not in value:
                     raise UsageError(f"{place}: no key {key!r}; the object has {_listed(value)}")
                 value = value[key]
@@ -96,7 +97,7 @@ def _jsonl(path: str, column: str | None) -> Iterator[Row]:
             yield Row(value, end)
 
 
-def _csv(path: str, column: str | None) -> Iterator[Row]:
+def _csv(path: str, column: str | None, flag: str | None) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than one long text
     position = 0
 
@@ -112,17 +113,19 @@ def _csv(path: str, column: str | None) -> Iterator[Row]:
             header = next(reader, None)
             if header is None:
                 raise UsageError(f"{path}: empty; a .csv file begins with a line that names its columns")
-            if column is None and len(header) == 1 and (other := re.search("[;\t|]", header[0])):
-                raise UsageError(
-                    f"{path}: its one column would be {header[0]!r}: fields are separated by commas here, not by "
-                    f"{other.group()!r}; convert the file, or choose that column with --column"
-                )
-            key = column or _choose(path, tuple(header))
+            divider = re.search("[;\t|]", header[0]) if column is None and len(header) == 1 else None
+            key = column or _choose(path, tuple(header), flag)
             if header.count(key) != 1:
                 problem = f"two columns {key!r}" if key in header else f"no column {key!r}"
                 raise UsageError(f"{path}: {problem}; its columns are {_listed(header)}")
             index = header.index(key)
             for fields in reader:
+                if divider and any(divider.group() in field for field in fields):  # in the first row too
+                    raise UsageError(
+                        f"{path}: its one column would be {header[0]!r}: fields are separated by commas here, not by "
+                        f"{divider.group()!r}; convert the file{_or_choose('that column', flag)}"
+                    )
+                divider = None
                 if len(fields) != len(header):
                     place = f"{path}, line {reader.line_num}"
                     raise UsageError(f"{place}: {len(fields)} fields, expected {len(header)} as in the first line")
@@ -131,7 +134,7 @@ def _csv(path: str, column: str | None) -> Iterator[Row]:
             raise UsageError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
 
 
-def _parquet(path: str, column: str | None) -> Source:
+def _parquet(path: str, column: str | None, flag: str | None) -> Source:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -142,7 +145,7 @@ def _parquet(path: str, column: str | None) -> Source:
     except pyarrow.ArrowInvalid as error:
         raise UsageError(f"{path}: not a Parquet file ({error})") from None
     names = table.schema_arrow.names
-    key = column or _choose(path, tuple(names))
+    key = column or _choose(path, tuple(names), flag)
     if key not in names:
         raise UsageError(f"{path}: no column {key!r}; its columns are {_listed(names)}")
 
@@ -159,7 +162,11 @@ def _parquet(path: str, column: str | None) -> Source:
     return Source(Path(path).name, table.metadata.num_rows, rows())
 
 
-_READERS: dict[str, Callable[[str, str | None], Iterator[Row]]] = {".txt": _text, ".jsonl": _jsonl, ".csv": _csv}
+_READERS: dict[str, Callable[[str, str | None, str | None], Iterator[Row]]] = {
+    ".txt": _text,
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+}
 
 
 def _lines(name: str, stream: BinaryIO) -> Iterator[tuple[int, str, int]]:
@@ -178,15 +185,19 @@ def _lines(name: str, stream: BinaryIO) -> Iterator[tuple[int, str, int]]:
             ) from None
 
 
-def _choose(path: str, names: tuple[str, ...]) -> str:
+def _choose(path: str, names: tuple[str, ...], flag: str | None) -> str:
     if DEFAULT_COLUMN in names:
         return DEFAULT_COLUMN
     if len(names) == 1:
         return names[0]
     raise UsageError(
         f"{path}: no column {DEFAULT_COLUMN!r} among {_listed(names)}; "
-        f"call one of them {DEFAULT_COLUMN!r}, or choose it with --column"
+        f"call one of them {DEFAULT_COLUMN!r}{_or_choose('it', flag)}"
     )
+
+
+def _or_choose(what: str, flag: str | None) -> str:
+    return f", or choose {what} with {flag}" if flag else ""
 
 
 def _refuse_column(column: str | None, name: str) -> None:

@@ -38,18 +38,23 @@ def check_output(output: str, source: str) -> None:
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(f"--output {output}: the ending names no format of vectors; known are {', '.join(_WRITERS)}")
     check_place("--output", path)
+    _check_writable("--output", path, path.absolute().parent)  # the stage lies there
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise UsageError(f"--output {output} is the input itself; give it another name")
 
 
 def check_place(flag: str, path: Path) -> None:
-    """`UsageError` unless a file can be made or replaced there; `flag` is the option that names it."""
+    """`UsageError` unless a file can be made or written over there; `flag` is the option that names it."""
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"{flag} {path}: its folder does not exist; make it first")
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder; give the name of a file")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    _check_writable(flag, path, path if path.exists() else folder)
+
+
+def _check_writable(flag: str, path: Path, place: Path) -> None:
+    if not os.access(place, os.W_OK):
         raise UsageError(f"{flag} {path}: you may not write there; give a place in a folder of yours")
 
 

@@ -23,6 +23,7 @@ from strizh.runtime.errors import CheckpointError, Error, ParityError, UsageErro
 
 MakeCheckpoint = Callable[..., Path]
 PADDED = ["portable-fp32", "ort-fp32"]
+CLASSIFIER = {"architectures": ["RoPEBertForSequenceClassification"]}
 
 
 def planned(folder: Path, **options: object) -> exporter.Plan:
@@ -229,6 +230,7 @@ def test_batch_ntk_is_for_padded_targets_only(make_checkpoint: MakeCheckpoint, t
         ({"variants": ["portable-fp64"]}, "variant 'portable-fp64' is not known; known: portable-fp32"),
         ({"pooling": "median"}, "pooling 'median' is not known; expected one of mean"),
         ({"ntk_length": "word"}, "expected 'text' or 'batch'"),
+        ({"ntk_length": "batch"}, "--ntk-length batch is for dynamic RoPE scaling, which this model has not"),
         ({"max_length": 0}, "expected at least 3, for 2 special tokens"),
     ],
 )
@@ -266,21 +268,22 @@ def test_lower_case_of_the_modules_is_in_the_tokenizer(
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "said"),
     [
-        {"layer_norm_eps": "small"},
-        {"rope_theta": [1]},
-        {"rope_scaling": "dynamic"},
-        {"rope_scaling": {"type": "linear", "factor": "two"}},
-        {"auto_map": ["RoPEBert"]},
-        {"type_vocab_size": "x", "pad_token_id": {}, "id2label": 3, "architectures": ["RoPEBertForSequenceClassification"]},
+        ({"layer_norm_eps": "small"}, "string to float: 'small'"),
+        ({"rope_theta": [1]}, "real number, not 'list'"),
+        ({"rope_scaling": "dynamic"}, "'str' object has no attribute"),
+        ({"rope_scaling": {"type": "linear", "factor": "two"}}, "string to float: 'two'"),
+        ({"auto_map": ["RoPEBert"]}, "'list' object has no attribute"),
+        ({"type_vocab_size": "x"} | CLASSIFIER, "with base 10: 'x'"),
+        ({"id2label": 3} | CLASSIFIER, "object of type 'int'"),
     ],
     ids=str,
 )
 def test_a_config_that_makes_no_sense_is_one_clear_error(
-    make_checkpoint: MakeCheckpoint, tmp_path: Path, config: dict[str, object]
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, config: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(Error) as caught:
+    with pytest.raises(CheckpointError, match=rf"config\.json holds a value of a wrong kind \(.*{said}") as caught:
         folder = make_checkpoint()
         settings = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(settings | config))

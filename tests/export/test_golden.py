@@ -45,7 +45,9 @@ def test_golden(make_checkpoint: Callable[..., Path], tmp_path: Path, name: str,
         return found
 
     folder = make_checkpoint(config=GOLDEN["config"] | architecture | case["overrides"], change=golden)
-    export_model(folder, tmp_path / "bundle", variants=[variant], normalize=False, ntk_length="batch", max_length=13)
+    dynamic = (case["overrides"].get("rope_scaling") or {}).get("type") == "dynamic"
+    ntk_length = "batch" if dynamic else "text"
+    export_model(folder, tmp_path / "bundle", variants=[variant], normalize=False, ntk_length=ntk_length, max_length=13)
     graph = {"portable-fp32": "", "ort-fp32": "_ort"}[variant]
     path = tmp_path / f"bundle/onnx/{'classifier' if logits else 'model'}{graph}.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

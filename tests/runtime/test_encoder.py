@@ -301,6 +301,7 @@ def test_numbers_of_numpy_are_numbers(make_bundle: MakeBundle) -> None:
         ({"late_chunking": [5, 6]}, "text 0 has the span 5"),
         ({"late_chunking": [[(0.0, 1.0)], []]}, "text 0 has the span"),
         ({"precision": "int8", "calibration_embeddings": [[1.0, 2.0], [3.0]]}, "calibration_embeddings are no array"),
+        ({"precision": "binary", "truncate_dim": "8"}, "truncate_dim is '8', expected 1 to"),
         ({"precision": "int8", "calibration_embeddings": [["a"], ["b"]]}, "calibration_embeddings are of type"),
     ],
 )
@@ -312,6 +313,8 @@ def test_options_of_a_wrong_type_are_one_line(encoder: strizh.Encoder, options: 
 def test_what_cannot_be_loaded_is_one_line(make_bundle: MakeBundle) -> None:
     with pytest.raises(UsageError, match="bundle is of type NoneType"):
         strizh.load(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="bundle is of type NoneType"):
+        strizh.load(None, tuning="tuning.json")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected a list of names"):
         strizh.load(make_bundle(), providers="CPUExecutionProvider")
     with strizh.load(make_bundle()) as encoder, pytest.raises(UsageError, match="batch is of type list"):
@@ -322,11 +325,11 @@ def test_what_cannot_be_loaded_is_one_line(make_bundle: MakeBundle) -> None:
 
 @pytest.mark.parametrize("ids", [[-1], [0, 4, 10**6], [2**31 - 1]])
 def test_ids_that_the_model_does_not_know_are_refused(encoder: strizh.Encoder, ids: list[int]) -> None:
-    with pytest.raises(UsageError, match=r"this model knows 0 to 17"):
+    with pytest.raises(UsageError, match=r"this model knows 0 to 17\. Tokenize with this bundle's tokenizer"):
         encoder.encode_tokens(PackedBatch.pack([[0, 2], ids]))
 
 
-@pytest.mark.parametrize("texts", [None, ["ab"], [5], [[[1, 2]]], [[2**40]], [[None]], [[1.5]]])
+@pytest.mark.parametrize("texts", [None, ["ab"], [5], [[[1, 2]]], [[2**40]], [[2**70]], [[None]], [[1.5]]])
 def test_what_is_no_list_of_ids_is_not_packed(texts: object) -> None:
     with pytest.raises(UsageError, match="no lists of token ids"):
         PackedBatch.pack(texts)  # type: ignore[arg-type]

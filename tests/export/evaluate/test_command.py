@@ -102,6 +102,22 @@ def test_wrong_arguments_are_one_line(bundle: Path, tmp_path: Path, capsys: pyte
     assert "expected at least 2 rows" in said[1]
 
 
+def test_results_that_cannot_be_kept_are_shown_and_the_way_out_is_said(
+    bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system", str(bundle / ".strizh.json.partial-1"))
+
+    monkeypatch.setattr("strizh.export.manifest.write_manifest", refuse)
+    assert main(["evaluate", str(bundle), "--data", str(data), "--variants", "portable-fp32", "--store"]) == 2
+    shown = capsys.readouterr()
+    assert "pairs  spearman" in shown.out
+    assert shown.err.splitlines()[-1] == (
+        f"strizh: error: the results above are not kept: {bundle} cannot be written (Read-only file system). "
+        "Copy the bundle to a place of yours, or leave --store out."
+    )
+
+
 def test_each_part_gets_the_prompt_that_the_bundle_has_for_it(bundle: Path) -> None:
     manifest = read_manifest(bundle)
 

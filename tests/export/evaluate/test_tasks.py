@@ -145,6 +145,15 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, content: str, said:
         find_tasks(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", "titles"])
+def test_a_name_that_no_file_has_is_refused_beside_a_good_one(tmp_path: Path, name: str) -> None:
+    for stem in ("pairs", "topics"):
+        (tmp_path / f"{stem}.jsonl").write_text('{"text": "a", "text2": "b", "score": 1}\n', encoding="utf-8")
+    assert [task.name for task in find_tasks(tmp_path, names=["pairs"])] == ["pairs"]
+    with pytest.raises(UsageError, match=f"'{name}' names no file of .*; expected a part of one of pairs, topics"):
+        find_tasks(tmp_path, names=["pairs", name])
+
+
 def test_a_folder_that_is_not_there_and_a_file_that_is_no_text_are_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         find_tasks(tmp_path / "nowhere")

@@ -35,6 +35,18 @@ def test_a_line_without_a_text_is_named(tmp_path: Path, line: str) -> None:
         calibration_texts(path)
 
 
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "texts.txt"
+    path.touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match=r"texts\.txt cannot be read: Permission denied\. Give a file that you may read"):
+        calibration_texts(path)
+
+
 def test_a_file_without_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         calibration_texts(tmp_path / "absent.jsonl")

@@ -106,8 +106,9 @@ def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, ex
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--seconds", 0), "--seconds is 0, expected more than 0"),
-        (("--seconds", "nan"), "--seconds is nan, expected more than 0"),
+        (("--seconds", 0), "--seconds is 0, expected a finite number above 0"),
+        (("--seconds", "nan"), "--seconds is nan, expected a finite number above 0"),
+        (("--seconds", "inf"), "--seconds is inf, expected a finite number above 0"),
         (("--save-tuning", "no/such/folder/tuning.json"), "its folder does not exist; make it first"),
         (("--save-tuning", "."), "--save-tuning . is a folder; give the name of a file"),
     ],

@@ -289,6 +289,7 @@ def test_a_place_that_cannot_be_written_is_said_before_any_text_is_read(strizh, 
         (("--precision", "int8", "--calibration", "texts.txt"), "texts.txt is no .npy file of one array"),
         (("--precision", "int8", "--calibration", "empty.npy"), "empty.npy is no .npy file of one array"),
         (("--precision", "int8", "--calibration", "several.npz"), "several.npz is no .npy file of one array"),
+        (("--precision", "int8", "--calibration", "broken.npz"), "broken.npz is no .npy file of one array"),
         (("--precision", "binary", "--calibration", "vectors.npy"), "--calibration is for --precision int8 and uint8"),
     ],
 )
@@ -299,6 +300,7 @@ def test_calibration_vectors_that_do_not_fit_are_one_line(strizh, make_bundle, t
     (tmp_path / "empty.npy").touch()
     np.save(tmp_path / "vectors.npy", np.eye(8, dtype=np.float32))
     np.savez(tmp_path / "several.npz", one=np.eye(8))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
     status, _, err = strizh("embed", bundle, "texts.txt", "-o", "v.npy", *options)
     assert status == 2 and said in err and err.count("\n") == 1
 

@@ -64,6 +64,7 @@ def test_reads(tmp_path, name, content, expected):
         ("a.csv", "id,text\n1,ok\n2\n", None, "line 3: 1 fields, expected 2"),
         ("a.csv", 'id,text\n1,"open\n', None, "line 2: not CSV"),
         ("a.csv", "text;id\nok;1\n", None, "fields are separated by commas here, not by ';'"),
+        ("a.csv", "Вопрос|ответ\nда|нет, вряд ли\n", None, "fields are separated by commas here, not by '|'"),
         ("a.csv", "text,text\nno,yes\n", None, "two columns 'text'"),
         ("a.csv", b"text\n\xff\n", None, "line 2: byte 0xff is not UTF-8"),
         ("a.parquet", "no parquet", None, "not a Parquet file"),
@@ -75,6 +76,18 @@ def test_says_where_a_file_is_wrong(tmp_path, name, content, column, said):
         texts(write(tmp_path / name, content), column)
     assert said in str(error.value) and name in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("header", ["Вопрос; ответ", "text|raw"])
+def test_one_column_may_have_any_name(tmp_path, header):
+    assert texts(write(tmp_path / "a.csv", f"{header}\nстриж\nswift; bird | plane\n")) == ["стриж", "swift; bird | plane"]
+
+
+def test_a_caller_without_an_option_for_the_column_names_none(tmp_path):
+    for name, content in (("a.csv", "id,body\n"), ("a.csv", "id;body\n1;ok\n"), ("a.jsonl", '{"id": "1", "body": "ok"}\n')):
+        with pytest.raises(UsageError) as error:
+            list(open_texts(write(tmp_path / name, content), flag=None).rows)
+        assert "--column" not in str(error.value)
 
 
 def test_missing_file():
