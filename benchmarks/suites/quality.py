@@ -31,7 +31,9 @@ def run(settings: Settings) -> dict[str, Any]:
     result = blank(settings)
     if settings.texts is None:
         raise UnfitOption("quality needs labelled texts: give their folder with --texts DIR")
-    tasks = find_tasks(settings.texts, settings.column, settings.cases or TASKS)
+    files = [path.stem for path in settings.texts.glob("*.jsonl")]
+    usual = [name for name in TASKS if any(name in stem for stem in files)]  # or all, in a folder that has none of them
+    tasks = find_tasks(settings.texts, settings.column, settings.cases or usual)
     if unknown := [name for name in settings.cases if not any(name in task.name for task in tasks)]:
         raise UnknownName(
             f"{settings.texts} holds no task named {' or '.join(unknown)}, only {', '.join(task.name for task in tasks)}"
