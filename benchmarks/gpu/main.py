@@ -25,7 +25,6 @@ from benchmarks.results import FORMAT
 def main() -> int:
     """Measure, print, write. Status 1 where a step did not end well or a parity promise is missed."""
     arguments, started = _arguments(), time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that its step ends too
     found: dict[str, Any] = {"format": FORMAT, "suite": SUITE, "machine": describe()}
     found |= {"parity": [], "absent": {}, "rows": [], "steps": []}
     for step in plan(rehearse=arguments.rehearse):
@@ -129,4 +128,5 @@ def _write(found: dict[str, Any], folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # so that its step ends too
     raise SystemExit(main())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,30 @@ def trial(
     """Cosines to the `expected` vectors [texts, dim] of `every` text, of the graphs that `build` gives, with some of `sites`
     in int8.
     """
-    with ExitStack() as graphs:
+    with ExitStack() as files:
+        opened_graph: list[tuple[Run, bool]] = []  # one at a time: with its switches it is three times the weights
 
-        @cache
-        def graph(switches: bool) -> Run:
-            """With switches every product is there in float too, which takes three times as long: only if it is asked."""
-            model = build()
-            quantize_products(model, sites, switches=switches)
-            return graphs.enter_context(opened(model, folder))
+        def graph(switches: bool) -> tuple[Run, bool]:
+            """Which has switches if it must. With them every product is there in float too, which takes three times as long:
+            only once it is asked, and from then on.
+            """
+            if not opened_graph or switches > opened_graph[0][1]:
+                opened_graph.clear()
+                files.close()
+                model = build()
+                quantize_products(model, sites, switches=switches)
+                opened_graph.append((files.enter_context(opened(model, folder)), switches))
+            return opened_graph[0]
 
         def measure(on: Sequence[Site], texts: Sequence[int] | None = None) -> Cosines:
-            fewer, rows = len(on) < len(sites), range(len(every)) if texts is None else texts
-            switches: dict[str, Any] = {site.name: np.array(site in on) for site in sites} if fewer else {}
+            rows = range(len(every)) if texts is None else texts
+            run, switched = graph(len(on) < len(sites))
+            switches: dict[str, Any] = {site.name: np.array(site in on) for site in sites} if switched else {}
             judged = [every[row] for row in rows]
             vectors = np.empty((len(judged), expected.shape[1]), np.float32)
             for together in of_one_length(judged):
                 batch = [judged[number] for number in together]
-                vectors[together] = graph(fewer)(batch, **switches)["sentence_embedding"]
+                vectors[together] = run(batch, **switches)["sentence_embedding"]
             return cosines(vectors, expected[rows])
 
         yield measure

@@ -120,10 +120,14 @@ def test_a_command_that_is_told_to_end_ends_as_after_an_error(command):
         return 0
 
     command(wait)
-    with pytest.raises(SystemExit) as ending:
-        cli.main(["do"])
-    assert (ending.value.code, left) == (cli.TERMINATED, ["in order"])
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    host = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ending:
+            cli.main(["do"])
+        assert (ending.value.code, left) == (cli.TERMINATED, ["in order"])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, host)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
