@@ -3,27 +3,22 @@
 The operators' attributes are the fields of the spec; kernels/cpu/ort_operators.h lists their inputs.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any
 
-import ml_dtypes
-import numpy as np
 import onnx
-from numpy.typing import ArrayLike, NDArray
 
-from strizh.export.graph import FLOAT, INT32, Graph
+from strizh.export.graph import FLOAT, INT32
 from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.token_heads import token_heads
-from strizh.export.quantize.rounding import rows
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
+from strizh.export.targets.cpu_weights import Packer
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
 from strizh.kernels import layout
 from strizh.runtime.errors import UnsupportedModel, UsageError
 
-_DOMAIN = "strizh"
 _WIDEST_HEAD = 256
 _TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
 
@@ -47,7 +42,7 @@ def build(
     """
     check(spec)
     _check_names(spec, [*keep_bf16, *smoothing])
-    g = _Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
+    g = Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
     hidden = _embeddings(g, spec, takes_token_types(spec, head), int8_table)
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
@@ -55,79 +50,6 @@ def build(
     if spec.final_norm:
         hidden = _norm(g, spec, "final_norm", hidden)
     return _finish(g, spec, hidden, head)
-
-
-class _Packer(Graph):
-    """A graph whose weights are packed as they are added. A missing slot is an input that is left out."""
-
-    def __init__(
-        self, name: str, weights: Mapping[str, Array], precision: str, keep_bf16: Collection[str],
-        smoothing: Mapping[str, Array],
-    ) -> None:  # fmt: skip
-        super().__init__(name, weights)
-        self.precision = precision
-        self.keep_bf16 = keep_bf16
-        self.smoothing = smoothing
-
-    def precision_of(self, product: str) -> str:
-        """How the weight of a layer's product is stored."""
-        return "bf16" if product in self.keep_bf16 else self.precision
-
-    def smoothing_of(self, product: str) -> Array | None:
-        return self.smoothing.get(product) if self.precision_of(product) == "int8" else None
-
-    def product_weight(self, product: str, slot: str) -> Array:
-        """The weight of a slot [out, in], with what smoothing takes from the input of its product."""
-        weight, smoothing = self.weights[f"{slot}.weight"], self.smoothing_of(product)
-        if smoothing is None:
-            return weight
-        if smoothing.shape != weight.shape[1:] or not np.isfinite(smoothing).all() or not (smoothing > 0).all():
-            raise UsageError(f"the smoothing of {product!r} must be {weight.shape[1]} positive numbers, one an input.")
-        return np.asarray(weight * smoothing, np.float32)
-
-    def smoothing_factors(self, product: str, pad: Callable[[ArrayLike], Array] = layout.pad_vector) -> str:
-        """What the columns of a product's input are multiplied by."""
-        smoothing = self.smoothing_of(product)
-        return (
-            "" if smoothing is None else self.packed(f"{product}.smoothing", pad(1 / np.asarray(smoothing, np.float32)))
-        )
-
-    def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """A node of the kernels' domain."""
-        given = len(inputs) - next(i for i, name in enumerate(reversed(inputs)) if name)
-        return str(self.node(op, *inputs[:given], domain=_DOMAIN, **attributes))
-
-    def packed(self, name: str, array: NDArray[Any]) -> str:
-        """An initialiser that is already in the kernels' layout; uint16 are the bits of bfloat16."""
-        if name not in self.initializers:
-            self.add_initializer(name, array.view(ml_dtypes.bfloat16) if array.dtype == np.uint16 else array)
-        return name
-
-    def vector(self, slot: str) -> str:
-        """A bias or norm weight, padded to whole panels."""
-        return self.packed(slot, layout.pad_vector(self.weights[slot])) if slot in self.weights else ""
-
-    def linear(self, slot: str) -> tuple[str, str]:
-        """Weight and bias of a layer's product that is one slot."""
-        name = f"{slot}.weight"
-        if name not in self.initializers:
-            self.packed(name, layout.pack_linear(self.product_weight(slot, slot), self.precision_of(slot)))
-        return name, self.vector(f"{slot}.bias")
-
-    def table(self, slot: str) -> str:
-        """An embedding table, its rows as they are."""
-        if slot not in self.initializers:
-            rows = self.weights[slot]
-            self.packed(slot, rows if self.precision == "fp32" else layout.to_bf16(rows))
-        return slot
-
-    def int8_table(self, slot: str) -> tuple[str, str]:
-        """An embedding table in int8, and the scales of its rows."""
-        codes, scale = rows(self.weights[slot])
-        return self.packed(f"{slot}.codes", codes), self.packed(f"{slot}.scale", scale)
-
-    def optional(self, slot: str) -> Array | None:
-        return self.weights.get(slot)
 
 
 def products(spec: EncoderSpec) -> dict[str, int]:
@@ -163,7 +85,7 @@ def check(spec: EncoderSpec) -> None:
         )
 
 
-def _embeddings(g: _Packer, spec: EncoderSpec, token_types: bool, int8: bool) -> str:
+def _embeddings(g: Packer, spec: EncoderSpec, token_types: bool, int8: bool) -> str:
     absolute = spec.positions in _TABLES
     word, scale = g.int8_table("embeddings.word") if int8 else (g.table("embeddings.word"), "")
     x = g.operator(
@@ -176,14 +98,14 @@ def _embeddings(g: _Packer, spec: EncoderSpec, token_types: bool, int8: bool) ->
     return _norm(g, spec, "embeddings.norm", x) if spec.embedding_norm else x
 
 
-def _norm(g: _Packer, spec: EncoderSpec, slot: str, x: str) -> str:
+def _norm(g: Packer, spec: EncoderSpec, slot: str, x: str) -> str:
     return g.operator(
         "Norm", x, g.vector(f"{slot}.weight"), g.vector(f"{slot}.bias"),
         norm=str(spec.norm), norm_eps=spec.norm_eps, hidden_size=spec.hidden_size,
     )  # fmt: skip
 
 
-def _layer(g: _Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> str:
+def _layer(g: Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> str:
     rope = layer.rope
     return g.operator(
         "EncoderLayer", x, "cu_seqlens",
@@ -205,7 +127,7 @@ def _layer(g: _Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> st
     )  # fmt: skip
 
 
-def _attention(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str, str, str]:
+def _attention(g: Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str, str, str]:
     sizes = (spec.num_heads, spec.num_kv_heads, spec.num_kv_heads)
     qkv, o, head = f"{slot}.qkv", f"{slot}.o", {"head_size": spec.head_size}
     name, output = f"{qkv}.weight", f"{o}.weight"
@@ -220,7 +142,7 @@ def _attention(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple
     return name, "" if bias is None else g.packed(f"{qkv}.bias", bias), output, g.vector(f"{o}.bias")
 
 
-def _mlp(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
+def _mlp(g: Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
     down = g.linear(f"{slot}.down")
     if not spec.gated_mlp:
         return *g.linear(f"{slot}.up"), *down
@@ -234,7 +156,7 @@ def _mlp(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
     return name, bias, *down
 
 
-def _smoothing(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
+def _smoothing(g: Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
     up = "gate_up" if spec.gated_mlp else "up"
     return (
         g.smoothing_factors(f"{slot}.attention.qkv"),
@@ -244,7 +166,7 @@ def _smoothing(g: _Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str,
     )
 
 
-def _head_norms(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str]:
+def _head_norms(g: Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str]:
     if not spec.head_norm:
         return "", ""
     order = layout.head_order(spec.head_size, rope_dim)
@@ -256,7 +178,7 @@ def _head_norms(g: _Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tupl
     return spread("q_norm"), spread("k_norm")
 
 
-def _finish(g: _Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
+def _finish(g: Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
     inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {
         "input_ids": (INT32, ("total_tokens",)),
         "cu_seqlens": (INT32, ("batch_and_one",)),
@@ -280,7 +202,7 @@ def _finish(g: _Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.Mode
     return g.model(inputs, outputs, {"family": spec.family})
 
 
-def _sentence_embedding(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
+def _sentence_embedding(g: Packer, spec: EncoderSpec, hidden: str) -> str:
     with g.scope("pooling"):
         pooled = [_pool(g, spec, hidden, mode) for mode in spec.pooling]
         vector = pooled[0] if len(pooled) == 1 else str(g.node("Concat", *pooled, axis=-1))
@@ -290,7 +212,7 @@ def _sentence_embedding(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
         return g.operator("Normalize", vector) if spec.normalize else vector
 
 
-def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
+def _logits(g: Packer, spec: EncoderSpec, hidden: str) -> str:
     head = spec.classifier
     assert head is not None
     with g.scope("classifier"):
@@ -301,26 +223,26 @@ def _logits(g: _Packer, spec: EncoderSpec, hidden: str) -> str:
         return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
 
 
-def _hidden(g: _Packer, spec: EncoderSpec, head: Classifier, x: str) -> str:
+def _hidden(g: Packer, spec: EncoderSpec, head: Classifier, x: str) -> str:
     """What a head does before its last layer."""
     if head.hidden_activation:
         x = _dense(g, "classifier.dense", x, (spec.hidden_size,) * 2, head.hidden_activation)
     return _norm(g, spec, "classifier.norm", x) if head.hidden_norm else x
 
 
-def _token_dense(g: _Packer, slot: str, x: str, kind: str) -> str:
+def _token_dense(g: Packer, slot: str, x: str, kind: str) -> str:
     out, into = g.weights[f"{slot}.weight"].shape
     return _dense(g, slot, x, (into, out), kind)
 
 
-def _pool(g: _Packer, spec: EncoderSpec, hidden: str, mode: Pooling) -> str:
+def _pool(g: Packer, spec: EncoderSpec, hidden: str, mode: Pooling) -> str:
     pooled = g.operator("Pooling", hidden, "cu_seqlens", pooling=str(mode))
     if mode is Pooling.FIRST_TOKEN_TRANSFORM:
         return _dense(g, "pooler", pooled, (spec.hidden_size,) * 2, "tanh")
     return pooled
 
 
-def _dense(g: _Packer, slot: str, x: str, sizes: tuple[int, int], activation: str) -> str:
+def _dense(g: Packer, slot: str, x: str, sizes: tuple[int, int], activation: str) -> str:
     """A small product in float32 whatever the precision: it costs nothing, and logits keep their digits."""
     name = f"{slot}.weight"
     weight = g.packed(name, layout.pack_linear(g.weights[name], "fp32"))
