@@ -19,7 +19,7 @@ GOALS = {
 
 
 def flops(shape: Mapping[str, int], lengths: Sequence[int]) -> float:
-    """Operations of an encoder's matrix products: a multiplication and an addition count as two.
+    """Operations of an encoder's matrix products, every row of every layer: a multiplication and an addition count as two.
 
     4 h^2 + 2 h i multiplications a token and layer for the linear layers; a token meets each token of its own text
     twice, in QK^T and in PV, with h multiplications each.
@@ -31,7 +31,8 @@ def flops(shape: Mapping[str, int], lengths: Sequence[int]) -> float:
 def floor_seconds(
     shape: Mapping[str, int], lengths: Sequence[int], precision: str, ceiling: Mapping[str, float]
 ) -> float:
-    """No encoder of this precision is quicker: its products at the ceiling, or its weights read once, whichever is more."""
+    """No encoder of this precision that computes every row is quicker: its products at the ceiling, or its weights read once,
+    whichever is more."""
     weights = shape["num_hidden_layers"] * _weights(shape) * _BYTES[precision]
     return max(flops(shape, lengths) / ceiling[precision], weights / ceiling["memory"])
 

@@ -235,6 +235,14 @@ class EncoderLayer:
         _call("strizh_encoder_layer", c.byref(self._spec), *map(_pointer, arguments))
         return out
 
+    def pooled(self, hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Floats:
+        """`pool` of what the layer gives, float32 [batch, hidden], computed of the pooled tokens alone; `kind`: cls, last."""
+        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+        out = np.empty((len(bounds) - 1, x.shape[1]), np.float32)
+        arguments = (_address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
+        _call("strizh_pooled_encoder_layer", c.byref(self._spec), c.c_int32(_POOLINGS[kind]), *map(_pointer, arguments))
+        return out
+
 
 def norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, kind: str, eps: float) -> Floats:
     """Float32 [rows, size] to the same."""

@@ -31,8 +31,9 @@ def token_heads(
     ids: str = "int64",
     dense: Dense = dense,
     unit: Callable[[Any, str], str] = unit_rows,
+    input_ids: str = "input_ids",
 ) -> Outputs:
-    """Make the outputs that the spec has, named for the graph's door; `ids` is the type of `input_ids`.
+    """Make the outputs that the spec has, named for the graph's door; `ids` is the type of `input_ids`, one for each row.
 
     `sparse_weights` [..., 1]: relu(linear(token)), 0 for the tokens that the spec silences. `colbert_vectors` [..., dim]:
     linear(token) of length 1. Source: BGE-M3, arXiv 2402.03216, section 3.2.
@@ -42,7 +43,7 @@ def token_heads(
         if spec.sparse is not None:
             weight = dense(g, "sparse", hidden, "relu")
             for silent in spec.sparse:
-                heard = g.node("Not", g.node("Equal", "input_ids", g.constant(silent, ids)))
+                heard = g.node("Not", g.node("Equal", input_ids, g.constant(silent, ids)))
                 weight = g.node(
                     "Mul", weight, g.node("Unsqueeze", g.node("Cast", heard, to=FLOAT), g.constant([-1], "int64"))
                 )

@@ -3,16 +3,19 @@
 The operators' attributes are the fields of the spec; kernels/cpu/ort_operators.h lists their inputs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 
 from strizh.export.graph import FLOAT, INT32
 from strizh.export.parts.disentangled import refuse_disentangled
 from strizh.export.parts.embeddings import add_token_types
 from strizh.export.parts.token_heads import token_heads
-from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
+from strizh.export.spec import Classifier, EncoderSpec, Norm, Pooling, Positions
+from strizh.export.targets.cpu_layer import layer_attributes, layer_weights
 from strizh.export.targets.cpu_weights import Packer
 from strizh.export.targets.portable import Head, takes_token_types
 from strizh.export.weights import Array
@@ -20,7 +23,16 @@ from strizh.kernels import layout
 from strizh.runtime.errors import UnsupportedModel, UsageError
 
 _WIDEST_HEAD = 256
+_OUTPUT_TOKENS = "output_token_embeddings"
+_ONE_TOKEN = {Pooling.CLS: "cls", Pooling.FIRST_TOKEN_TRANSFORM: "cls", Pooling.LAST: "last"}
 _TABLES = (Positions.ABSOLUTE, Positions.ABSOLUTE_BY_ID)
+
+
+class _Hidden(NamedTuple):
+    """What a layer gives."""
+
+    tokens: str  # a row for every token; "" where nothing reads them
+    pooled: str = ""  # a row for every text, of the token that is pooled; "" where more are
 
 
 def build(
@@ -39,17 +51,38 @@ def build(
     in no other way (SmoothQuant, Xiao et al., 2023). `in` is `hidden_size`, for "attention.o" `num_heads` * `head_size`,
     for "mlp.down" `intermediate_size`; gate and up share one. A product that is not int8 ignores its own.
     Raises `UsageError` for another name, size, or number.
+
+    Where one token of each text is pooled (`pooled_token`), nothing of the others is computed in the last layer but keys and
+    values: for `logits` always, for `sentence_embedding` where the input `output_token_embeddings`, int32 [1], is 0. Outputs with
+    a row for every token have none then. Who leaves it out, as everyone may, gives 1.
     """
     check(spec)
     _check_names(spec, [*keep_bf16, *smoothing])
     g = Packer(spec.family, weights, precision, frozenset(keep_bf16), smoothing)
-    hidden = _embeddings(g, spec, takes_token_types(spec, head), int8_table)
+    hidden = _Hidden(_embeddings(g, spec, takes_token_types(spec, head), int8_table))
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
-            hidden = _layer(g, spec, layer, f"layers.{index}", hidden)
+            inputs = (hidden.tokens, "cu_seqlens", *layer_weights(g, spec, layer, f"layers.{index}"))
+            last = index == len(spec.layers) - 1
+            hidden = _layer(g, inputs, layer_attributes(spec, layer), pooled_token(spec, head) if last else None, head)
     if spec.final_norm:
-        hidden = _norm(g, spec, "final_norm", hidden)
+        hidden = _Hidden(*(rows and _norm(g, spec, "final_norm", rows) for rows in hidden))
     return _finish(g, spec, hidden, head)
+
+
+def pooled_token(spec: EncoderSpec, head: Head = "embedding") -> str | None:
+    """The pooling, "cls" or "last", by which a head reads one token of each text alone; None where it reads more.
+
+    Nor is that known of a head behind a norm with a bias, which would not leave the zeros of a text without tokens.
+    """
+    if spec.final_norm and spec.norm is Norm.LAYER and spec.norm_bias:
+        return None
+    if head == "classifier":
+        assert spec.classifier is not None
+        found = {None if spec.classifier.hidden_of_tokens else _ONE_TOKEN.get(spec.classifier.pooling)}
+    else:
+        found = {_ONE_TOKEN.get(mode) for mode in spec.pooling}
+    return found.pop() if len(found) == 1 else None
 
 
 def products(spec: EncoderSpec) -> dict[str, int]:
@@ -64,7 +97,9 @@ def products(spec: EncoderSpec) -> dict[str, int]:
 
 
 def int8_share(spec: EncoderSpec, keep_bf16: Collection[str] = (), tokens: int = 128) -> float:
-    """Share of the matrix multiplications that int8 does in texts of `tokens` tokens; attention's own are bfloat16."""
+    """Share of the matrix multiplications that int8 does in texts of `tokens` tokens, if every row is computed;
+    attention's own are bfloat16.
+    """
     counts = products(spec)
     attention = len(spec.layers) * 2 * tokens * spec.num_heads * spec.head_size
     return sum(n for name, n in counts.items() if name not in keep_bf16) / (sum(counts.values()) + attention)
@@ -105,80 +140,18 @@ def _norm(g: Packer, spec: EncoderSpec, slot: str, x: str) -> str:
     )  # fmt: skip
 
 
-def _layer(g: Packer, spec: EncoderSpec, layer: Layer, slot: str, x: str) -> str:
-    rope = layer.rope
-    return g.operator(
-        "EncoderLayer", x, "cu_seqlens",
-        *_attention(g, spec, f"{slot}.attention", rope.dim if rope else 0),
-        *_mlp(g, spec, f"{slot}.mlp"),
-        *(g.vector(f"{slot}.{norm}.norm.{part}") for norm in ("attention", "mlp") for part in ("weight", "bias")),
-        *_head_norms(g, spec, f"{slot}.attention", rope.dim if rope else 0),
-        g.weight("relative_bias") if spec.positions is Positions.RELATIVE_BIAS else "",
-        *_smoothing(g, spec, slot),
-        hidden_size=spec.hidden_size, num_heads=spec.num_heads, num_kv_heads=spec.num_kv_heads,
-        head_size=spec.head_size, intermediate_size=spec.intermediate_size, activation=str(spec.activation),
-        gated_mlp=int(spec.gated_mlp), norm=str(spec.norm), norm_eps=spec.norm_eps, pre_norm=int(spec.pre_norm),
-        attention_scale=spec.attention_scale, causal=int(spec.causal),
-        window=-1 if layer.window is None else layer.window,
-        rope_dim=rope.dim if rope else 0, rope_theta=rope.theta if rope else 0.0,
-        rope_scaling=str(rope.scaling) if rope else "none", rope_factor=rope.factor if rope else 1.0,
-        trained_positions=rope.trained_positions if rope else 0,
-        relative_buckets=spec.relative_buckets, relative_max_distance=spec.relative_max_distance,
-    )  # fmt: skip
+def _layer(g: Packer, inputs: Sequence[str], attributes: Mapping[str, Any], pooling: str | None, head: Head) -> _Hidden:
+    """With `pooling`, the layer of whose rows the head reads those of that token alone."""
+    if pooling is None:
+        return _Hidden(g.operator("EncoderLayer", *inputs, **attributes))
+    if head == "classifier":
+        return _Hidden("", g.operator("PooledEncoderLayer", *inputs, pooling=pooling, **attributes))
+    g.add_initializer(_OUTPUT_TOKENS, np.ones(1, np.int32))
+    pooled, tokens = g.operator("PooledEncoderLayer", *inputs, _OUTPUT_TOKENS, outputs=2, pooling=pooling, **attributes)
+    return _Hidden(tokens, pooled)
 
 
-def _attention(g: Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str, str, str]:
-    sizes = (spec.num_heads, spec.num_kv_heads, spec.num_kv_heads)
-    qkv, o, head = f"{slot}.qkv", f"{slot}.o", {"head_size": spec.head_size}
-    name, output = f"{qkv}.weight", f"{o}.weight"
-    if name not in g.initializers:
-        q, k, v = (g.product_weight(qkv, f"{slot}.{part}") for part in "qkv")
-        g.packed(name, layout.pack_attention(q, k, v, rope_dim=rope_dim, precision=g.precision_of(qkv), **head))
-    q_bias, k_bias, v_bias = (g.optional(f"{slot}.{part}.bias") for part in "qkv")
-    rows = tuple(heads * spec.head_size for heads in sizes)
-    bias = layout.pack_attention_bias((q_bias, k_bias, v_bias), rows, rope_dim=rope_dim, **head)
-    if output not in g.initializers:
-        g.packed(output, layout.pack_attention_output(g.product_weight(o, o), precision=g.precision_of(o), **head))
-    return name, "" if bias is None else g.packed(f"{qkv}.bias", bias), output, g.vector(f"{o}.bias")
-
-
-def _mlp(g: Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
-    down = g.linear(f"{slot}.down")
-    if not spec.gated_mlp:
-        return *g.linear(f"{slot}.up"), *down
-    product = f"{slot}.gate_up"
-    name = f"{product}.weight"
-    if name not in g.initializers:
-        both = layout.interleave(*(g.product_weight(product, f"{slot}.{half}") for half in ("gate", "up")))
-        g.packed(name, layout.pack_linear(both, g.precision_of(product)))
-    gate, up = g.optional(f"{slot}.gate.bias"), g.optional(f"{slot}.up.bias")
-    bias = "" if gate is None or up is None else g.packed(f"{product}.bias", layout.interleave(gate, up))
-    return name, bias, *down
-
-
-def _smoothing(g: Packer, spec: EncoderSpec, slot: str) -> tuple[str, str, str, str]:
-    up = "gate_up" if spec.gated_mlp else "up"
-    return (
-        g.smoothing_factors(f"{slot}.attention.qkv"),
-        g.smoothing_factors(f"{slot}.attention.o", lambda factors: layout.spread_heads(factors, spec.head_size)),
-        g.smoothing_factors(f"{slot}.mlp.{up}"),
-        g.smoothing_factors(f"{slot}.mlp.down"),
-    )
-
-
-def _head_norms(g: Packer, spec: EncoderSpec, slot: str, rope_dim: int) -> tuple[str, str]:
-    if not spec.head_norm:
-        return "", ""
-    order = layout.head_order(spec.head_size, rope_dim)
-
-    def spread(name: str) -> str:
-        weight = g.weights[f"{slot}.{name}.weight"]
-        return g.packed(f"{slot}.{name}.weight", layout.spread_heads(weight, spec.head_size, order))
-
-    return spread("q_norm"), spread("k_norm")
-
-
-def _finish(g: Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.ModelProto:
+def _finish(g: Packer, spec: EncoderSpec, hidden: _Hidden, head: Head) -> onnx.ModelProto:
     inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {
         "input_ids": (INT32, ("total_tokens",)),
         "cu_seqlens": (INT32, ("batch_and_one",)),
@@ -192,8 +165,11 @@ def _finish(g: Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.Model
         outputs = {"logits": (FLOAT, ("batch", len(spec.classifier.labels)))}
     else:
         g.rename(_sentence_embedding(g, spec, hidden), "sentence_embedding")
-        of_tokens = token_heads(g, spec, hidden, "int32", _token_dense, lambda g, x: g.operator("Normalize", x))
-        g.rename(hidden, "token_embeddings")
+        if hidden.pooled:
+            inputs[_OUTPUT_TOKENS] = (INT32, (1,))
+        ids, unit = _ids(g, spec, hidden), lambda g, x: g.operator("Normalize", x)
+        of_tokens = token_heads(g, spec, hidden.tokens, "int32", _token_dense, unit, ids)
+        g.rename(hidden.tokens, "token_embeddings")
         outputs = {
             "token_embeddings": (FLOAT, ("total_tokens", spec.hidden_size)),
             "sentence_embedding": (FLOAT, ("batch", spec.embedding_dimension)),
@@ -202,7 +178,14 @@ def _finish(g: Packer, spec: EncoderSpec, hidden: str, head: Head) -> onnx.Model
     return g.model(inputs, outputs, {"family": spec.family})
 
 
-def _sentence_embedding(g: Packer, spec: EncoderSpec, hidden: str) -> str:
+def _ids(g: Packer, spec: EncoderSpec, hidden: _Hidden) -> str:
+    """The ids of the tokens that have a row: all, or none."""
+    if not hidden.pooled or spec.sparse is None:
+        return "input_ids"
+    return str(g.node("Slice", "input_ids", g.constant([0], "int64"), g.node("Shape", hidden.tokens, end=1)))
+
+
+def _sentence_embedding(g: Packer, spec: EncoderSpec, hidden: _Hidden) -> str:
     with g.scope("pooling"):
         pooled = [_pool(g, spec, hidden, mode) for mode in spec.pooling]
         vector = pooled[0] if len(pooled) == 1 else str(g.node("Concat", *pooled, axis=-1))
@@ -212,18 +195,18 @@ def _sentence_embedding(g: Packer, spec: EncoderSpec, hidden: str) -> str:
         return g.operator("Normalize", vector) if spec.normalize else vector
 
 
-def _logits(g: Packer, spec: EncoderSpec, hidden: str) -> str:
+def _logits(g: Packer, spec: EncoderSpec, hidden: _Hidden) -> str:
     head = spec.classifier
     assert head is not None
     with g.scope("classifier"):
         if head.hidden_of_tokens:
-            vector = _pool(g, spec, _hidden(g, spec, head, hidden), head.pooling)
+            vector = _pool(g, spec, _Hidden(_before_last(g, spec, head, hidden.tokens)), head.pooling)
         else:
-            vector = _hidden(g, spec, head, _pool(g, spec, hidden, head.pooling))
+            vector = _before_last(g, spec, head, _pool(g, spec, hidden, head.pooling))
         return _dense(g, "classifier.out", vector, (spec.hidden_size, len(head.labels)), "identity")
 
 
-def _hidden(g: Packer, spec: EncoderSpec, head: Classifier, x: str) -> str:
+def _before_last(g: Packer, spec: EncoderSpec, head: Classifier, x: str) -> str:
     """What a head does before its last layer."""
     if head.hidden_activation:
         x = _dense(g, "classifier.dense", x, (spec.hidden_size,) * 2, head.hidden_activation)
@@ -235,8 +218,8 @@ def _token_dense(g: Packer, slot: str, x: str, kind: str) -> str:
     return _dense(g, slot, x, (into, out), kind)
 
 
-def _pool(g: Packer, spec: EncoderSpec, hidden: str, mode: Pooling) -> str:
-    pooled = g.operator("Pooling", hidden, "cu_seqlens", pooling=str(mode))
+def _pool(g: Packer, spec: EncoderSpec, hidden: _Hidden, mode: Pooling) -> str:
+    pooled = hidden.pooled or g.operator("Pooling", hidden.tokens, "cu_seqlens", pooling=str(mode))
     if mode is Pooling.FIRST_TOKEN_TRANSFORM:
         return _dense(g, "pooler", pooled, (spec.hidden_size,) * 2, "tanh")
     return pooled

@@ -1,7 +1,7 @@
 """The weights of a `cpu` graph: packed into the layouts that strizh's operators read, as nodes ask for them."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, overload
 
 import ml_dtypes
 import numpy as np
@@ -51,10 +51,14 @@ class Packer(Graph):
             "" if smoothing is None else self.packed(f"{product}.smoothing", pad(1 / np.asarray(smoothing, np.float32)))
         )
 
-    def operator(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """A node of the kernels' domain."""
+    @overload
+    def operator(self, op: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]: ...
+    @overload
+    def operator(self, op: str, *inputs: str, **attributes: Any) -> str: ...
+    def operator(self, op: str, *inputs: str, **attributes: Any) -> Any:
+        """A node of the kernels' domain; inputs that are left out at the end are not named."""
         given = len(inputs) - next(i for i, name in enumerate(reversed(inputs)) if name)
-        return str(self.node(op, *inputs[:given], domain=_DOMAIN, **attributes))
+        return self.node(op, *inputs[:given], domain=_DOMAIN, **attributes)
 
     def packed(self, name: str, array: NDArray[Any]) -> str:
         """An initialiser that is already in the kernels' layout; uint16 are the bits of bfloat16."""

@@ -50,6 +50,14 @@ int strizh_encoder_layer(const StrizhEncoderLayer* layer, const float* hidden, i
   });
 }
 
+int strizh_pooled_encoder_layer(const StrizhEncoderLayer* layer, int32_t kind, const float* hidden, int64_t tokens,
+                                const int32_t* cu_seqlens, int64_t batch, float* out, char* error, int64_t error_size) {
+  return guarded(error, error_size, [&] {
+    strizh::check_encoder_layer(*layer);
+    strizh::pooled_encoder_layer(*layer, static_cast<strizh::Pooling>(kind), Batch::checked(cu_seqlens, batch + 1, tokens), hidden, out);
+  });
+}
+
 int strizh_norm(const StrizhNorm* norm, int64_t size, const float* in, int64_t rows, float* out, char* error, int64_t error_size) {
   return guarded(error, error_size, [&] { strizh::norm(*norm, static_cast<size_t>(size), in, static_cast<size_t>(rows), out); });
 }

@@ -66,6 +66,9 @@ STRIZH_API int strizh_embeddings(const StrizhEmbeddings*, const int32_t* input_i
                                  const int32_t* cu_seqlens, int64_t batch, float* out, char* error, int64_t error_size);
 STRIZH_API int strizh_encoder_layer(const StrizhEncoderLayer*, const float* hidden, int64_t tokens,
                                     const int32_t* cu_seqlens, int64_t batch, float* out, char* error, int64_t error_size);
+// What strizh_pooling of `kind` 1 or 3 would take of strizh_encoder_layer's rows, [batch, hidden_size], in less time.
+STRIZH_API int strizh_pooled_encoder_layer(const StrizhEncoderLayer*, int32_t kind, const float* hidden, int64_t tokens,
+                                           const int32_t* cu_seqlens, int64_t batch, float* out, char* error, int64_t error_size);
 STRIZH_API int strizh_norm(const StrizhNorm*, int64_t size, const float* in, int64_t rows, float* out, char* error,
                            int64_t error_size);
 // kind: 0 mean, 1 cls (and first_token_transform), 2 max, 3 last, 4 mean_sqrt_len_tokens, 5 weightedmean

@@ -4,22 +4,25 @@
 
 namespace strizh {
 
-LayerStages::LayerStages(const StrizhEncoderLayer& layer, const LayerShape& shape, const LayerTables& tables, const Batch& batch,
+LayerStages::LayerStages(const StrizhEncoderLayer& layer, const LayerShape& shape, const LayerTables& tables, const LayerRows& rows,
                          const LayerMemory& memory, const Kernels& isa, const float* hidden, float* out)
-    : layer_(layer), shape_(shape), tables_(tables), batch_(batch), memory_(memory), isa_(isa), hidden_(hidden), out_(out) {}
+    : layer_(layer), shape_(shape), tables_(tables), rows_(rows), memory_(memory), isa_(isa), hidden_(hidden), out_(out) {}
 
 void LayerStages::load(const Block& b, size_t begin, size_t end) const {
-  const float* in = hidden_ + (b.first + begin) * shape_.hidden;
-  NormCall call = norm_call(layer_.attention_norm, layer_.pre_norm, in, shape_.hidden, end - begin);
-  pack_for(layer_.qkv, from_row(b.input, begin), call);
-  isa_.norm(call);
+  rows_.for_each_run(b.first + begin, b.first + end, [&](size_t row, size_t rows, size_t token, size_t) {
+    NormCall call = norm_call(layer_.attention_norm, layer_.pre_norm, hidden_ + token * shape_.hidden, shape_.hidden, rows);
+    pack_for(layer_.qkv, from_row(b.input, row - b.first), call);
+    isa_.norm(call);
+  });
 }
 
 void LayerStages::begin_residual(const Block& b, size_t begin, size_t end) const {
-  NormCall copy = norm_call(layer_.attention_norm, false, hidden_ + (b.first + begin) * shape_.hidden, shape_.hidden, end - begin);
-  copy.out = b.residual + begin * shape_.hidden_padded;
-  copy.out_stride = shape_.hidden_padded;
-  isa_.norm(copy);
+  rows_.for_each_run(b.first + begin, b.first + end, [&](size_t row, size_t rows, size_t token, size_t) {
+    NormCall copy = norm_call(layer_.attention_norm, false, hidden_ + token * shape_.hidden, shape_.hidden, rows);
+    copy.out = b.residual + (row - b.first) * shape_.hidden_padded;
+    copy.out_stride = shape_.hidden_padded;
+    isa_.norm(copy);
+  });
 }
 
 void LayerStages::project(const Block& b, float* sums, Piece heads) const {
@@ -31,20 +34,20 @@ void LayerStages::project(const Block& b, float* sums, Piece heads) const {
     call.out = sums;
     call.out_stride = shape_.width;
     isa_.linear(call);
-    for_each_text(b, [&](size_t text, size_t position, size_t row, size_t rows) {
-      keep_head(unit, text, position, b.first + row, sums + row * shape_.width, rows);
+    rows_.for_each_text(b.first, b.first + b.rows, [&](size_t text, size_t position, size_t row, size_t rows) {
+      keep_head(unit, text, position, row, sums + (row - b.first) * shape_.width, rows);
     });
   }
 }
 
-void LayerStages::keep_head(size_t unit, size_t text, size_t position, size_t token, const float* in, size_t rows) const {
+void LayerStages::keep_head(size_t unit, size_t text, size_t position, size_t row, const float* in, size_t rows) const {
   const RotaryTable* table = unit < shape_.heads + shape_.kv_heads ? tables_.rotary(text) : nullptr;
   const size_t half = shape_.width / 2;
   HeadCall call{shape_.precision, shape_.order, in, shape_.width, rows, shape_.width, nullptr, static_cast<size_t>(layer_.head_size),
                 layer_.head_norm_eps, table ? table->cosine.data() + position * half : nullptr,
-                table ? table->sine.data() + position * half : nullptr, 1.0f, position, batch_.length(text), nullptr, 0};
+                table ? table->sine.data() + position * half : nullptr, 1.0f, position, rows_.batch().length(text), nullptr, 0};
   if (unit < shape_.heads) {
-    const PackedRows to = memory_.query(unit, token);
+    const PackedRows to = memory_.query(unit, row);
     call.norm_weight = layer_.q_norm;
     call.scale = static_cast<float>(layer_.attention_scale) * kLog2E;
     call.out = to.data;
@@ -63,15 +66,15 @@ void LayerStages::keep_head(size_t unit, size_t text, size_t position, size_t to
 }
 
 void LayerStages::attend(const Block& b, size_t first_head, size_t last_head) const {
-  for_each_text(b, [&](size_t text, size_t position, size_t row, size_t rows) {
+  rows_.for_each_text(b.first, b.first + b.rows, [&](size_t text, size_t position, size_t row, size_t rows) {
     for (size_t head = first_head; head < last_head; head++) {
       const size_t kv = head * shape_.kv_heads / shape_.heads;
       for (size_t done = 0; done < rows; done += kAttendRows) {
         const size_t at = row + done, count = std::min<size_t>(kAttendRows, rows - done);
-        PackedRows out = from_row(b.context, at);
+        PackedRows out = from_row(b.context, at - b.first);
         out.data += head * shape_.head_lines * b.context.stride;
-        isa_.attend({shape_.precision, shape_.order, memory_.query(head, b.first + at), memory_.key(kv, text), memory_.value(kv, text),
-                     memory_.value_stride(), shape_.width, count, position + done, batch_.length(text),
+        isa_.attend({shape_.precision, shape_.order, memory_.query(head, at), memory_.key(kv, text), memory_.value(kv, text),
+                     memory_.value_stride(), shape_.width, count, position + done, rows_.batch().length(text),
                      layer_.window < 0 ? SIZE_MAX : static_cast<size_t>(layer_.window), layer_.causal != 0, tables_.bias(head), out});
       }
     }
@@ -114,11 +117,13 @@ void LayerStages::down(const Block& b, Piece panels) const {
 }
 
 void LayerStages::finish(const Block& b, size_t begin, size_t end) const {
-  const float* rows = b.residual + begin * shape_.hidden_padded;
-  NormCall call = norm_call(layer_.mlp_norm, !layer_.pre_norm, rows, shape_.hidden_padded, end - begin);
-  call.out = out_ + (b.first + begin) * shape_.hidden;
-  call.out_stride = shape_.hidden;
-  isa_.norm(call);
+  rows_.for_each_run(b.first + begin, b.first + end, [&](size_t row, size_t rows, size_t, size_t out) {
+    const float* residual = b.residual + (row - b.first) * shape_.hidden_padded;
+    NormCall call = norm_call(layer_.mlp_norm, !layer_.pre_norm, residual, shape_.hidden_padded, rows);
+    call.out = out_ + out * shape_.hidden;
+    call.out_stride = shape_.hidden;
+    isa_.norm(call);
+  });
 }
 
 bool LayerStages::quantize(const StrizhLinear& consumer, PackedRows packed, size_t size, size_t begin, size_t end) const {
@@ -153,18 +158,6 @@ void LayerStages::pack_for(const StrizhLinear& consumer, PackedRows packed, Norm
   call.packed = packed;
   call.precision = precision_of(consumer);
   call.smoothing = consumer.smoothing;
-}
-
-// Calls visit(text, position in it, row in the block, rows) for the texts that a block touches.
-template <typename Visit>
-void LayerStages::for_each_text(const Block& b, Visit visit) const {
-  size_t text = batch_.text_of(b.first);
-  for (size_t row = 0; row < b.rows; text++) {
-    const size_t position = b.first + row - batch_.begin(text);
-    const size_t rows = std::min(batch_.length(text) - position, b.rows - row);
-    if (rows) visit(text, position, row, rows);
-    row += rows;
-  }
 }
 
 }  // namespace strizh

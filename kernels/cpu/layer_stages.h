@@ -1,9 +1,9 @@
 // The stages of a layer in their order, each for a part of a block: some of its rows, heads or panels of columns.
 #pragma once
 #include "api.h"
-#include "batch.h"
 #include "kernels.h"
 #include "layer_memory.h"
+#include "layer_rows.h"
 #include "layer_shape.h"
 #include "layer_tables.h"
 #include "shared_units.h"
@@ -12,7 +12,7 @@ namespace strizh {
 
 class LayerStages {
  public:
-  LayerStages(const StrizhEncoderLayer& layer, const LayerShape& shape, const LayerTables& tables, const Batch& batch,
+  LayerStages(const StrizhEncoderLayer& layer, const LayerShape& shape, const LayerTables& tables, const LayerRows& rows,
               const LayerMemory& memory, const Kernels& isa, const float* hidden, float* out);
 
   void load(const Block& b, size_t begin, size_t end) const;
@@ -28,7 +28,7 @@ class LayerStages {
   void finish(const Block& b, size_t begin, size_t end) const;
 
  private:
-  void keep_head(size_t unit, size_t text, size_t position, size_t token, const float* in, size_t rows) const;
+  void keep_head(size_t unit, size_t text, size_t position, size_t row, const float* in, size_t rows) const;
   bool quantize(const StrizhLinear& consumer, PackedRows packed, size_t size, size_t begin, size_t end) const;
   void add_product(const Block& b, const StrizhLinear& weights, size_t k, PackedRows a, Piece panels) const;
 
@@ -37,13 +37,10 @@ class LayerStages {
   NormCall norm_call(const StrizhNorm& norm, bool apply, const float* in, size_t in_stride, size_t rows) const;
   void pack_for(const StrizhLinear& consumer, PackedRows packed, NormCall& call) const;
 
-  template <typename Visit>
-  void for_each_text(const Block& b, Visit visit) const;
-
   const StrizhEncoderLayer& layer_;
   const LayerShape& shape_;
   const LayerTables& tables_;
-  const Batch& batch_;
+  const LayerRows& rows_;
   const LayerMemory& memory_;
   const Kernels& isa_;
   const float* hidden_;

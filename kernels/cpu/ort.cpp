@@ -15,7 +15,7 @@ struct Node {
   static constexpr const char* provider = nullptr;
   static constexpr auto& inputs = Operator::inputs;
   static constexpr size_t required = Operator::required;
-  static constexpr int output = kFloat;
+  static constexpr auto& outputs = Operator::outputs;
 
   explicit Node(const Making& node) : work(node) {}
   void run(const Running& node, KernelContext*) const { work.run(node); }
@@ -29,6 +29,7 @@ struct Node {
 
 extern "C" STRIZH_API void* RegisterCustomOps(void* session_options, const strizh::ort::ApiBase* base) {
   using namespace strizh::ort;
-  return register_operators<Node<Embeddings>, Node<EncoderLayer>, Node<Norm>, Node<Pooling>, Node<Dense>, Node<Normalize>>(
+  return register_operators<Node<Embeddings>, Node<EncoderLayer>, Node<PooledEncoderLayer>, Node<Norm>, Node<Pooling>, Node<Dense>,
+                            Node<Normalize>>(
       session_options, base, [] { strizh::kernels(); });  // a bad STRIZH_ISA is an error here, before any weight is read
 }

@@ -47,6 +47,7 @@ struct Api {
     KernelInfoGetAttribute_float = 85,
     KernelInfoGetAttribute_int64 = 86,
     KernelInfoGetAttribute_string = 87,
+    KernelContext_GetOutputCount = 89,
     KernelContext_GetInput = 90,
     KernelContext_GetOutput = 91,
     ReleaseStatus = 93,                     // void

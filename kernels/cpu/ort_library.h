@@ -24,8 +24,8 @@ Status* guarded(const char* name, Work work) {
   }
 }
 
-// `Operator` has a name, a provider (null: the CPU's), the element types of its inputs, how many of them are required, that of
-// its output, a constructor that reads a node's attributes, and run.
+// `Operator` has a name, a provider (null: the CPU's), the element types of its inputs, how many of them are required, those of its
+// outputs, of which the first is, a constructor that reads a node's attributes, and run.
 template <typename Operator>
 CustomOp describe() {
   CustomOp op{};
@@ -34,10 +34,10 @@ CustomOp describe() {
   op.GetExecutionProviderType = [](const CustomOp*) -> const char* { return Operator::provider; };
   op.GetInputType = [](const CustomOp*, size_t index) { return Operator::inputs[index]; };
   op.GetInputTypeCount = [](const CustomOp*) { return std::size(Operator::inputs); };
-  op.GetOutputType = [](const CustomOp*, size_t) { return Operator::output; };
-  op.GetOutputTypeCount = [](const CustomOp*) { return size_t{1}; };
+  op.GetOutputType = [](const CustomOp*, size_t index) { return Operator::outputs[index]; };
+  op.GetOutputTypeCount = [](const CustomOp*) { return std::size(Operator::outputs); };
   op.GetInputCharacteristic = [](const CustomOp*, size_t index) { return index < Operator::required ? 0 : 1; };
-  op.GetOutputCharacteristic = [](const CustomOp*, size_t) { return 0; };
+  op.GetOutputCharacteristic = [](const CustomOp*, size_t index) { return index < 1 ? 0 : 1; };
   op.GetInputMemoryType = [](const CustomOp*, size_t) { return 0; };  // the provider's own
   op.GetStartVersion = [](const CustomOp*) { return 1; };
   op.GetEndVersion = [](const CustomOp*) { return 1; };

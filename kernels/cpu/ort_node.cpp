@@ -122,10 +122,17 @@ Tensor Running::optional(size_t index) const {
   return value == nullptr ? Tensor{} : describe(api_, value);
 }
 
-void* Running::output_at(const std::vector<int64_t>& shape) const {
+size_t Running::outputs() const {
+  size_t count = 0;
+  check(api_, api_.call<Status*>(Api::KernelContext_GetOutputCount, const_cast<const KernelContext*>(context_), &count));
+  return count;
+}
+
+void* Running::output_at(const std::vector<int64_t>& shape, size_t index) const {
   Value* value = nullptr;
   void* data = nullptr;
-  check(api_, api_.call<Status*>(Api::KernelContext_GetOutput, context_, size_t{0}, shape.data(), shape.size(), &value));
+  check(api_, api_.call<Status*>(Api::KernelContext_GetOutput, context_, index, shape.data(), shape.size(), &value));
+  if (value == nullptr) throw Error("output " + std::to_string(index) + " of the node is missing");
   check(api_, api_.call<Status*>(Api::GetTensorMutableData, value, &data));
   return data;
 }

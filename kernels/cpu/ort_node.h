@@ -42,8 +42,9 @@ class Running {
   Tensor input(size_t index, const char* name, int element, size_t rank) const;
   // An input of any type and rank, or one that is absent.
   Tensor optional(size_t index) const;
-  float* output(const std::vector<int64_t>& shape) const { return static_cast<float*>(output_at(shape)); }
-  void* output_at(const std::vector<int64_t>& shape) const;
+  size_t outputs() const;  // that the node has
+  float* output(const std::vector<int64_t>& shape, size_t index = 0) const { return static_cast<float*>(output_at(shape, index)); }
+  void* output_at(const std::vector<int64_t>& shape, size_t index = 0) const;
 
  private:
   const Api& api_;

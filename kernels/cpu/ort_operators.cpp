@@ -16,6 +16,7 @@ const Words kNorms = {{"layer_norm", 1}, {"rms_norm", 2}};
 const Words kScalings = {{"none", 0}, {"linear", 1}, {"dynamic", 2}, {"ntk", 3}};
 const Words kPoolings = {{"mean", 0}, {"cls", 1}, {"first_token_transform", 1}, {"max", 2}, {"last", 3},
                          {"mean_sqrt_len_tokens", 4}, {"weightedmean", 5}};
+const Words kTokens = {{"cls", 1}, {"last", 3}};  // poolings that take one token
 const std::vector<int> kTable = {kFloat, kBfloat16}, kPacked = {kFloat, kBfloat16, kInt8};
 const Words kPositions = {{"none", 0}, {"absolute", 1}, {"absolute_by_id", 2}};
 
@@ -133,6 +134,31 @@ void EncoderLayer::run(const Running& node) const {
   const Tensor hidden = rows_of(node, "hidden", spec_.hidden_size);
   const Batch batch = batch_of(node, 1, hidden.shape[0]);
   encoder_layer(spec_, batch, hidden.as<float>(), node.output(hidden.shape));
+}
+
+PooledEncoderLayer::PooledEncoderLayer(const Making& node) : layer_(node), pooling_(node.word("pooling", kTokens)) {}
+
+void PooledEncoderLayer::run(const Running& node) const {
+  const StrizhEncoderLayer& spec = layer_.spec();
+  const Tensor hidden = rows_of(node, "hidden", spec.hidden_size);
+  const Batch batch = batch_of(node, 1, hidden.shape[0]);
+  const auto token = static_cast<strizh::Pooling>(pooling_);
+  float* pooled = node.output({static_cast<int64_t>(batch.texts), hidden.shape[1]});
+  if (!all_rows(node)) {
+    if (node.outputs() > 1) node.output({0, hidden.shape[1]}, 1);
+    return pooled_encoder_layer(spec, token, batch, hidden.as<float>(), pooled);
+  }
+  float* rows = node.output(hidden.shape, 1);
+  encoder_layer(spec, batch, hidden.as<float>(), rows);
+  pooling(token, static_cast<size_t>(spec.hidden_size), rows, batch, pooled);
+}
+
+bool PooledEncoderLayer::all_rows(const Running& node) const {
+  if (node.outputs() < 2) return false;
+  const Tensor wanted = node.optional(inputs.size() - 1);
+  if (wanted.data == nullptr) return true;
+  if (wanted.element != kInt32 || wanted.size() != 1) throw Error("input output_token_embeddings is not a single int32");
+  return *wanted.as<int32_t>() != 0;
 }
 
 Norm::Norm(const Making& node) : hidden_size_(node.integer("hidden_size")) {

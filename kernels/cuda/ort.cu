@@ -68,7 +68,7 @@ struct PackedAttention {
   static constexpr const char* provider = kProvider;
   static constexpr int inputs[] = {Half, kInt32, Half, kFloat, kFloat, kFloat, kFloat, kFloat};
   static constexpr size_t required = 2;
-  static constexpr int output = Half;
+  static constexpr int outputs[] = {Half};
 
   explicit PackedAttention(const Making& node) {
     settings_ = {kElement, node.integer("num_heads"), node.integer("num_kv_heads"), node.integer("head_size"), 0,
@@ -111,7 +111,7 @@ struct Pooling {
   static constexpr const char* provider = kProvider;
   static constexpr int inputs[] = {kFloat, kInt32};
   static constexpr size_t required = 2;
-  static constexpr int output = kFloat;
+  static constexpr int outputs[] = {kFloat};
 
   explicit Pooling(const Making& node) : kind_(node.word("pooling", kPoolings)) {}
 

@@ -84,15 +84,18 @@ static OrtValue* tensor(const OrtMemoryInfo* memory, int32_t* data, int64_t coun
 }
 
 static OrtValue* embed(OrtSession* session, const Batch* batch) {
-  static const char* const input_names[] = {"input_ids", "cu_seqlens"};
+  static const char* const input_names[] = {"input_ids", "cu_seqlens", "output_token_embeddings"};
   static const char* const output_names[] = {"sentence_embedding"};
+  static int32_t no = 0;
   OrtMemoryInfo* memory;
   OrtValue* vectors = NULL;
+  size_t optional; /* 1 where a text's vector is read from one token, and the last layer may leave out the others; else 0 */
+  check(ort->SessionGetOverridableInitializerCount(session, &optional));
   check(ort->CreateCpuMemoryInfo(ORT_ARENA, ORT_MEMORY_DEFAULT, &memory));
-  OrtValue* inputs[] = {tensor(memory, batch->input_ids, batch->tokens), tensor(memory, batch->cu_seqlens, batch->texts + 1)};
-  check(ort->Run(session, NULL, input_names, (const OrtValue* const*)inputs, 2, output_names, 1, &vectors));
-  ort->ReleaseValue(inputs[0]);
-  ort->ReleaseValue(inputs[1]);
+  OrtValue* inputs[] = {tensor(memory, batch->input_ids, batch->tokens), tensor(memory, batch->cu_seqlens, batch->texts + 1),
+                        tensor(memory, &no, 1)};
+  check(ort->Run(session, NULL, input_names, (const OrtValue* const*)inputs, 2 + optional, output_names, 1, &vectors));
+  for (int i = 0; i < 3; i++) ort->ReleaseValue(inputs[i]);
   ort->ReleaseMemoryInfo(memory);
   return vectors;
 }

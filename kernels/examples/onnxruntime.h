@@ -32,7 +32,9 @@ typedef struct {
   OrtStatus* (*SetIntraOpNumThreads)(OrtSessionOptions*, int);           /* 24 */
   void* place_25[4];
   OrtStatus* (*RegisterCustomOpsLibrary)(OrtSessionOptions*, const char* path, void** handle); /* 29 */
-  void* place_30[19];
+  void* place_30[2];
+  OrtStatus* (*SessionGetOverridableInitializerCount)(const OrtSession*, size_t*); /* 32 */
+  void* place_33[16];
   OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void* data, size_t bytes, const int64_t* shape,
                                                size_t rank, int element, OrtValue**); /* 49 */
   void* place_50;

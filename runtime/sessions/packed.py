@@ -1,5 +1,6 @@
 """Graphs with `input_ids` [total_tokens] and `cu_seqlens` [batch + 1]: the cpu variants. No padding exists."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -9,8 +10,11 @@ from numpy.typing import NDArray
 
 from strizh import kernels
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.sessions.session import Session
+from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.vectors import Float32
+
+# Of a graph whose sentence vectors are of one token each: where it is 0, no other row of the last layer is computed.
+_OUTPUT_TOKENS = "output_token_embeddings"
 
 
 class PackedSession(Session):
@@ -24,6 +28,9 @@ class PackedSession(Session):
     def __init__(self, session: onnxruntime.InferenceSession, *, threads: int, **names: Any) -> None:
         super().__init__(session, **names)
         self._threads = threads
+        optional = {(node.name, node.type) for node in session.get_overridable_initializers()}
+        no = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1, np.int32))
+        self._without_tokens = {_OUTPUT_TOKENS: no} if (_OUTPUT_TOKENS, "tensor(int32)") in optional else {}
 
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         kernels.set_threads(self._threads)  # the operators' team is one for the process
@@ -31,6 +38,9 @@ class PackedSession(Session):
         if self._typed:
             arrays["token_type_ids"] = batch.types_or_zeros()
         return {name: np.ascontiguousarray(array, np.int32) for name, array in arrays.items()}
+
+    def _for_this_alone(self, output: Output) -> Mapping[str, onnxruntime.OrtValue]:
+        return {} if output.per_token else self._without_tokens
 
     def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
         return (len(batch.input_ids),)

@@ -96,6 +96,8 @@ class Session:
         feed = self._feed(batch)  # the binding has addresses only: these arrays must outlive the run
         for name, array in feed.items():
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, value in self._for_this_alone(output).items():
+            binding.bind_ortvalue_input(name, value)
         binding.bind_output(output.name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
         self._session.run_with_iobinding(binding, self._give_back if give_back else self._usual)
         return result
@@ -103,6 +105,10 @@ class Session:
     def _feed(self, batch: PackedBatch) -> dict[str, NDArray[Any]]:
         """The graph's inputs for this batch; valid until the next call."""
         raise NotImplementedError
+
+    def _for_this_alone(self, output: Output) -> Mapping[str, onnxruntime.OrtValue]:
+        """Optional inputs by which the graph computes less than all its outputs need; the base class knows none."""
+        return {}
 
     def _token_shape(self, batch: PackedBatch) -> tuple[int, ...]:
         """The leading axes of an output that has a row for every token."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+from packed_sessions import open_session, run
 from small_encoders import (
     TEXTS,
     bert,
@@ -23,7 +23,7 @@ from small_encoders import (
 )
 
 from strizh.export import reference
-from strizh.export.spec import EncoderSpec, Scaling
+from strizh.export.spec import EncoderSpec, Pooling, Scaling
 from strizh.export.targets import cpu
 from strizh.kernels import instruction_sets, library_path
 from strizh.runtime.errors import UnsupportedModel, UsageError
@@ -40,23 +40,9 @@ SPECS = {
     "qwen3": qwen3(BERT),
     "deberta-v1: no bias of k": deberta_v1(BERT),
     "poolings, projection, classifier": with_heads(BERT),
+    "first token": dataclasses.replace(BERT, pooling=(Pooling.CLS,)),
+    "first token, transformed": dataclasses.replace(modernbert(BERT), pooling=(Pooling.FIRST_TOKEN_TRANSFORM,)),
 }
-
-
-def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    options.register_custom_ops_library(str(library_path()))
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def run(session: onnxruntime.InferenceSession, texts: list[list[int]]) -> list[np.ndarray]:
-    cu_seqlens = np.cumsum([0, *map(len, texts)]).astype(np.int32)
-    feed = {"input_ids": np.concatenate(texts).astype(np.int32), "cu_seqlens": cu_seqlens}
-    found: list[np.ndarray] = session.run(None, feed)
-    return found
 
 
 @pytest.fixture(params=instruction_sets() if library_path() else [""], autouse=True)

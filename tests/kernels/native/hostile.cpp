@@ -31,6 +31,8 @@ void check_offsets(Random& random) {
   const int64_t size = static_cast<int64_t>(layer.hidden());
   expect_refusal(error_of(strizh_encoder_layer, &layer.in(Precision::bf16), hidden.data(), batch.tokens(), offsets.data(),
                           batch.texts(), out.data()), "a layer's wrong cu_seqlens");
+  expect_refusal(error_of(strizh_pooled_encoder_layer, &layer.in(Precision::bf16), 1, hidden.data(), batch.tokens(), offsets.data(),
+                          batch.texts(), out.data()), "a pooled layer's wrong cu_seqlens");
   expect_refusal(error_of(strizh_pooling, 0, size, hidden.data(), batch.tokens(), offsets.data(), batch.texts(), out.data()),
                  "a pooling's wrong cu_seqlens");
 }
@@ -76,6 +78,11 @@ void check_descriptions(Random& random) {
   Floats hidden(layer.hidden()), out(layer.hidden());
   expect_refusal(error_of(strizh_encoder_layer, &l, hidden.data(), int64_t{1}, offsets, int64_t{1}, out.data()),
                  "a layer description that makes no sense");
+  expect_refusal(error_of(strizh_pooled_encoder_layer, &l, 1, hidden.data(), int64_t{1}, offsets, int64_t{1}, out.data()),
+                 "a pooled layer's description that makes no sense");
+  const int32_t kind = random.one_of({least, -1, 0, 2, 4, 5, most});
+  expect_refusal(error_of(strizh_pooled_encoder_layer, &layer.in(Precision::fp32), kind, hidden.data(), int64_t{1}, offsets,
+                          int64_t{1}, out.data()), "a pooled layer of more than one token");
 }
 
 void check_head_descriptions(Random& random) {

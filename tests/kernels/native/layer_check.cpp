@@ -73,6 +73,18 @@ void check_alone(Random& random, const Case& c, Precision precision, const Float
   require(run(c, precision, part(c.hidden), {0, end - begin}) == part(together), where + ": a text alone has other bits");
 }
 
+// The layer that computes one token of each text must have the bits that pooling takes of all.
+void check_pooled(Random& random, const Case& c, Precision precision, const Floats& together, const std::string& where) {
+  const int32_t kind = random.one_of({1, 3});  // cls, last
+  const int64_t size = static_cast<int64_t>(c.layer.hidden());
+  const int32_t* offsets = c.batch.cu_seqlens.data();
+  Floats expected(static_cast<size_t>(c.batch.texts()) * c.layer.hidden()), found(expected.size(), NAN);
+  succeed(strizh_pooling, kind, size, together.data(), c.batch.tokens(), offsets, c.batch.texts(), expected.data());
+  succeed(strizh_pooled_encoder_layer, &c.layer.in(precision), kind, c.hidden.data(), c.batch.tokens(), offsets, c.batch.texts(),
+          found.data());
+  require(found == expected, where + ": other bits of one token than of all, pooling " + std::to_string(kind));
+}
+
 }  // namespace
 
 void check_layer(Random& random, const std::vector<std::string>& isas) {
@@ -94,6 +106,7 @@ void check_layer(Random& random, const std::vector<std::string>& isas) {
         check_alone(random, c, precision, together, where);
         strizh_set_threads(random.between(1, 3));
         require(run(c, precision) == together, where + ": other threads, other bits");
+        check_pooled(random, c, precision, together, where);
         strizh_set_threads(0);
       }
   } catch (const Failure& failure) {
