@@ -65,7 +65,7 @@ class _EncoderLayer(c.Structure):
         *((name, c.c_int32) for name in (
             "precision", "hidden_size", "num_heads", "num_kv_heads", "head_size", "intermediate_size", "activation",
             "gated_mlp", "pre_norm", "causal", "window", "rope_dim", "rope_scaling", "trained_positions",
-            "relative_buckets", "relative_max_distance",
+            "relative_buckets", "relative_max_distance", "sum_order",
         )),
         *((name, c.c_double) for name in ("rope_theta", "rope_factor", "attention_scale")),
         *((name, _Linear) for name in ("qkv", "output", "up", "down")),
@@ -200,8 +200,8 @@ class EncoderLayer:
             _PRECISIONS[precision], self.hidden_size, heads, kv_heads, head_size, w["mlp.up.weight"].shape[0],
             _ACTIVATIONS[activation], gated, pre_norm, causal, -1 if window is None else window, rope_dim,
             _SCALINGS[r.get("scaling", "none")], r.get("trained_positions", 0),
-            len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, r.get("theta", 0.0),
-            r.get("factor", 1.0), attention_scale,
+            len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, int(precision == "int8"),
+            r.get("theta", 0.0), r.get("factor", 1.0), attention_scale,
             linear(
                 "qkv", layout.pack_attention(q, k, v, head_size=head_size, rope_dim=rope_dim, precision=of("qkv")),
                 layout.pack_attention_bias(biases, (len(q), len(k), len(v)), head_size=head_size, rope_dim=rope_dim),

@@ -63,8 +63,9 @@ def build(
     for index, layer in enumerate(spec.layers):
         with g.scope(f"layers.{index}"):
             inputs = (hidden.tokens, "cu_seqlens", *layer_weights(g, spec, layer, f"layers.{index}"))
+            attributes = layer_attributes(spec, layer, precision)
             last = index == len(spec.layers) - 1
-            hidden = _layer(g, inputs, layer_attributes(spec, layer), pooled_token(spec, head) if last else None, head)
+            hidden = _layer(g, inputs, attributes, pooled_token(spec, head) if last else None, head)
     if spec.final_norm:
         hidden = _Hidden(*(rows and _norm(g, spec, "final_norm", rows) for rows in hidden))
     return _finish(g, spec, hidden, head)

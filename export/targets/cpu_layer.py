@@ -7,8 +7,8 @@ from strizh.export.targets.cpu_weights import Packer
 from strizh.kernels import layout
 
 
-def layer_attributes(spec: EncoderSpec, layer: Layer) -> dict[str, Any]:
-    """Of the node."""
+def layer_attributes(spec: EncoderSpec, layer: Layer, precision: str) -> dict[str, Any]:
+    """Of the node, in a graph of `precision`: in one of 8-bit products every layer adds floats in the order of AMX."""
     rope = layer.rope
     return {
         "hidden_size": spec.hidden_size, "num_heads": spec.num_heads, "num_kv_heads": spec.num_kv_heads,
@@ -20,6 +20,7 @@ def layer_attributes(spec: EncoderSpec, layer: Layer) -> dict[str, Any]:
         "rope_scaling": str(rope.scaling) if rope else "none", "rope_factor": rope.factor if rope else 1.0,
         "trained_positions": rope.trained_positions if rope else 0,
         "relative_buckets": spec.relative_buckets, "relative_max_distance": spec.relative_max_distance,
+        "sum_order": "tiles" if precision == "int8" else "chain",
     }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ typedef struct {
   int32_t window;  // tokens visible on each side; -1 is all
   int32_t rope_dim, rope_scaling, trained_positions;  // dim 0: none. Scaling: 0 none, 1 linear, 2 dynamic, 3 ntk
   int32_t relative_buckets, relative_max_distance;
+  int32_t sum_order;  // of bfloat16 products and attention: 0 chain, but tiles where a product is int8; 1 tiles (kernels.h)
   double rope_theta, rope_factor, attention_scale;
   StrizhLinear qkv, output, up, down;  // up: gate and up panels in turn where gated
   StrizhNorm attention_norm, mlp_norm;

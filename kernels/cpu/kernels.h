@@ -35,7 +35,7 @@ enum class Norm : int32_t { none = 0, layer = 1, rms = 2 };
 
 // How a bf16 product adds over k. `chain`: one sum, of each pair the second first, as vdpbf16ps does. `tiles`: as AMX's tdpbf16ps
 // does, of each line the even k and the odd k apart, each sum from zero, then both, then that to what the lines before gave. In
-// a layer with 8-bit products, where one float that rounds otherwise grows, everyone adds as AMX's tiles, which know no other order.
+// a graph with 8-bit products, where one float that rounds otherwise grows, everyone adds as AMX's tiles, which know no other order.
 // `tiles_of_rows_apart` is `tiles` for attention's rows where kTakesRowsApart.
 enum class SumOrder { chain, tiles, tiles_of_rows_apart };
 

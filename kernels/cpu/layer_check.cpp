@@ -22,6 +22,8 @@ void check_encoder_layer(const StrizhEncoderLayer& l) {
     require(l.precision == 1 || !linear->int8, "a product is int8 in a float32 layer; expected one in a bfloat16 layer");
     require(linear->int8 || !linear->smoothing, "a product that is not int8 has smoothing; expected none");
   }
+  require(l.sum_order == 0 || l.sum_order == 1, "sum_order is " + text(l.sum_order) + "; expected 0 (chain) or 1 (tiles)");
+  require(l.precision == 1 || l.sum_order == 0, "sum_order is 1 (tiles) in a float32 layer; expected 0 (chain)");
   require(l.hidden_size > 0 && l.intermediate_size > 0 && l.head_size > 0 && l.num_heads > 0, "a size is not positive");
   require(l.num_kv_heads > 0 && l.num_heads % l.num_kv_heads == 0,
           "num_heads is " + text(l.num_heads) + " and num_kv_heads " + text(l.num_kv_heads) + "; expected a multiple of it");

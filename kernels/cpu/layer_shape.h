@@ -8,7 +8,8 @@ namespace strizh {
 struct LayerShape {
   explicit LayerShape(const StrizhEncoderLayer& layer)
       : precision(static_cast<Precision>(layer.precision)),
-        order(layer.qkv.int8 || layer.output.int8 || layer.up.int8 || layer.down.int8 ? SumOrder::tiles : SumOrder::chain),
+        order(layer.sum_order || layer.qkv.int8 || layer.output.int8 || layer.up.int8 || layer.down.int8 ? SumOrder::tiles
+                                                                                                          : SumOrder::chain),
         hidden(static_cast<size_t>(layer.hidden_size)),
         heads(static_cast<size_t>(layer.num_heads)),
         kv_heads(static_cast<size_t>(layer.num_kv_heads)),

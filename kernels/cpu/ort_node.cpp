@@ -90,6 +90,19 @@ int32_t Making::word(const char* attribute, const Words& words) const {
   throw Error(std::string("attribute ") + attribute + " is '" + text + "'; expected one of " + known);
 }
 
+bool Making::has(const char* attribute) const {
+  int64_t integer = 0;
+  float real = 0;
+  size_t size = 0;
+  const auto given = [&](Status* status) {
+    if (status) api_.call<void>(Api::ReleaseStatus, status);
+    return status == nullptr;
+  };
+  return given(api_.call<Status*>(Api::KernelInfoGetAttribute_string, info_, attribute, static_cast<char*>(nullptr), &size)) ||
+         given(api_.call<Status*>(Api::KernelInfoGetAttribute_int64, info_, attribute, &integer)) ||
+         given(api_.call<Status*>(Api::KernelInfoGetAttribute_float, info_, attribute, &real));
+}
+
 Tensor Making::constant(size_t input, const char* name, const std::vector<int>& elements) const {
   int is_constant = 0;
   const Value* value = nullptr;

@@ -28,6 +28,7 @@ class Making {
   int32_t integer(const char* attribute) const;
   float real(const char* attribute) const;
   int32_t word(const char* attribute, const Words& words) const;
+  bool has(const char* attribute) const;  // a number or a word
   // An initialiser of one of these element types, or one that is absent.
   Tensor constant(size_t input, const char* name, const std::vector<int>& elements = {kFloat}) const;
 

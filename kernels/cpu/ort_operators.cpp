@@ -18,6 +18,7 @@ const Words kPoolings = {{"mean", 0}, {"cls", 1}, {"first_token_transform", 1}, 
                          {"mean_sqrt_len_tokens", 4}, {"weightedmean", 5}};
 const Words kTokens = {{"cls", 1}, {"last", 3}};  // poolings that take one token
 const std::vector<int> kTable = {kFloat, kBfloat16}, kPacked = {kFloat, kBfloat16, kInt8};
+const Words kSumOrders = {{"chain", 0}, {"tiles", 1}};
 const Words kPositions = {{"none", 0}, {"absolute", 1}, {"absolute_by_id", 2}};
 
 // Products of 8-bit integers are among bfloat16 ones.
@@ -109,6 +110,7 @@ EncoderLayer::EncoderLayer(const Making& node) {
   s.relative_buckets = node.integer("relative_buckets");
   s.relative_max_distance = node.integer("relative_max_distance");
   s.attention_scale = static_cast<double>(node.real("attention_scale"));
+  if (node.has("sum_order")) s.sum_order = node.word("sum_order", kSumOrders);  // bundles made earlier do not say
   check_encoder_layer(s);  // sizes first: what follows multiplies them
 
   const LayerShape shape(s);

@@ -25,7 +25,7 @@ from small_encoders import (
 from strizh.export import reference
 from strizh.export.spec import EncoderSpec, Pooling, Scaling
 from strizh.export.targets import cpu
-from strizh.kernels import instruction_sets, library_path
+from strizh.kernels import instruction_sets, library_path, native
 from strizh.runtime.errors import UnsupportedModel, UsageError
 
 pytestmark = pytest.mark.skipif(library_path() is None, reason="the kernels were not built")
@@ -47,8 +47,6 @@ SPECS = {
 
 @pytest.fixture(params=instruction_sets() if library_path() else [""], autouse=True)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    from strizh.kernels import native
-
     native.use_isa(request.param)
     yield request.param
     native.use_isa("")
@@ -101,6 +99,28 @@ def test_int8_holds_what_its_share_says() -> None:
     attention = 2 * 2 * 128 * 64
     int8 = sum(count for name, count in counts.items() if name not in kept)
     assert cpu.int8_share(spec, kept) == int8 / (sum(counts.values()) + attention)
+
+
+def test_a_layer_kept_in_bf16_does_not_part_the_instruction_sets(isa: str) -> None:
+    """AMX, here emulated, adds in an order of its own: within an int8 graph everyone adds so, also where no product is int8."""
+    spec = SPECS["ropebert"]
+    kept = [name for name in cpu.products(spec) if name.startswith("layers.0.")]
+    session = open_session(cpu.build(spec, weights_of(spec), precision="int8", keep_bf16=kept))
+    here = run(session, TEXTS)
+    native.use_isa("amx_emulated")
+    for ours, theirs in zip(here, run(session, TEXTS), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_graph_made_before_it_said_the_order_of_sums_has_the_same_bits() -> None:
+    spec = SPECS["ropebert"]
+    model = cpu.build(spec, weights_of(spec), precision="int8", keep_bf16=["layers.0.mlp.up"])
+    expected = run(open_session(model), TEXTS)[1]
+    for node in model.graph.node:
+        silent = [item for item in node.attribute if item.name != "sum_order"]
+        del node.attribute[:]
+        node.attribute.extend(silent)
+    np.testing.assert_array_equal(run(open_session(model), TEXTS)[1], expected)
 
 
 def _smoothing_of(spec: EncoderSpec) -> dict[str, np.ndarray]:
@@ -232,6 +252,7 @@ def _break_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
         ("intermediate_size", 400, "up has .* elements; expected"),
         ("activation", "swish", "activation is 'swish'; expected one of identity, gelu"),
         ("rope_dim", 9, "rope_dim is 9"),
+        ("sum_order", "pairs", "sum_order is 'pairs'; expected one of chain, tiles"),
     ],
 )
 def test_a_hostile_graph_is_one_sentence(attribute: str, value: Any, sentence: str) -> None:

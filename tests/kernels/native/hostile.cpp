@@ -59,7 +59,7 @@ void check_descriptions(Random& random) {
   const RandomLayer layer(random);
   StrizhEncoderLayer l = layer.in(Precision::fp32);
   const int32_t least = std::numeric_limits<int32_t>::min(), most = std::numeric_limits<int32_t>::max();
-  switch (random.between(0, 12)) {
+  switch (random.between(0, 14)) {
     case 0: l.precision = random.one_of({-1, 3, most}); break;
     case 1: l.hidden_size = random.one_of({0, -1, least}); break;
     case 2: l.num_heads = random.one_of({0, -1, least}); break;
@@ -73,6 +73,8 @@ void check_descriptions(Random& random) {
     case 10: l.mlp_norm.kind = random.one_of({-1, 3, most}); break;
     case 11: l.up.int8 = 1; break;  // in a float32 layer
     case 12: l.up.smoothing = l.mlp_norm.weight; break;  // without int8
+    case 13: l.sum_order = random.one_of({-1, 2, least, most}); break;
+    case 14: l.sum_order = 1; break;  // in a float32 layer
   }
   const int32_t offsets[] = {0, 1};
   Floats hidden(layer.hidden()), out(layer.hidden());

@@ -63,6 +63,7 @@ RandomLayer::RandomLayer(Random& random) {
   describe(random);
   spec_[1] = spec_[2] = spec_[0];
   spec_[1].precision = spec_[2].precision = 1;
+  spec_[2].sum_order = random.between(0, 1);  // of a layer whose products may all be kept
   const StrizhEncoderLayer& first = spec_[0];
   const auto size = [](int32_t x) { return static_cast<size_t>(x); };
   const size_t width = padded(size(first.head_size)), inner = size(first.intermediate_size);

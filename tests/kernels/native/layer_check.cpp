@@ -55,10 +55,10 @@ struct Bound {
   double roundings;
 };
 
-// A layer with an 8-bit product must have the same bits on every instruction set.
+// A layer with an 8-bit product, or that asks for the order of AMX, must have the same bits on every instruction set.
 bool same_everywhere(const Case& c, Precision precision) {
   const StrizhEncoderLayer& l = c.layer.in(precision);
-  return l.qkv.int8 || l.output.int8 || l.up.int8 || l.down.int8;
+  return l.sum_order == 1 || l.qkv.int8 || l.output.int8 || l.up.int8 || l.down.int8;
 }
 
 // One text, chosen at random, alone, must have the bits that it has in the batch.
