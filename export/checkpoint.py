@@ -4,9 +4,9 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from strizh.export.modules import Modules, read_json, read_modules
+from strizh.export.modules import Modules, read_modules
+from strizh.export.settings import Settings, read_settings
 from strizh.export.tensors import TensorStore, open_tensors
 from strizh.export.tokenizer import TokenizerFacts, read_tokenizer
 from strizh.runtime.bundle import MANIFEST
@@ -21,7 +21,7 @@ class Checkpoint:
     """`tensors` are keyed as stored; `names` maps a name without prefix, in today's spelling, to the stored one."""
 
     folder: Path
-    config: dict[str, Any]
+    config: Settings
     tensors: TensorStore
     names: dict[str, str]
     tokenizer: TokenizerFacts
@@ -29,37 +29,18 @@ class Checkpoint:
     task: str | None = None  # whose adapter is merged into the weights
 
     @property
+    def model_type(self) -> str:
+        """What transformers calls the architecture; empty where config.json does not say."""
+        return self.config.text("model_type", "")
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Tasks that the checkpoint has adapters for."""
-        return tuple(self.config.get("lora_adaptations") or ())
+        return self.config.texts("lora_adaptations")
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor by its name without prefix."""
         return self.tensors.shapes[self.names[name]]
-
-    def require(self, key: str) -> Any:
-        """A field of config.json that must be there."""
-        if self.config.get(key) is None:
-            raise CheckpointError(
-                f"{self.folder / 'config.json'} has no {key!r}, which every encoder of this kind needs. "
-                "Compare it with the published one."
-            )
-        return self.config[key]
-
-    def count(self, key: str) -> int:
-        """A field of config.json that must be there and say how many of something there are, at least one."""
-        value = self.require(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not 1 <= value < 2**31
-            or value != int(value)
-        ):
-            raise CheckpointError(
-                f"{self.folder / 'config.json'} has {key} {value!r}; expected a whole number of at least 1. "
-                "Compare it with the published one."
-            )
-        return int(value)
 
 
 def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
@@ -74,7 +55,7 @@ def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
     if (folder / MANIFEST).is_file() and not any(folder.glob("*model*")):
         raise CheckpointError(f"{folder} is a bundle already. Give the checkpoint that it was made from.")
     modules = read_modules(folder)
-    config = read_json(modules.encoder / "config.json", dict)
+    config = read_settings(modules.encoder / "config.json")
     tensors = open_tensors(modules.encoder)
     checkpoint = Checkpoint(
         folder=folder,
@@ -90,7 +71,7 @@ def read_checkpoint(folder: Path, task: str | None = None) -> Checkpoint:
     if task not in checkpoint.tasks:
         has = f"it has {', '.join(checkpoint.tasks)}" if checkpoint.tasks else "it has no adapters, so leave --task out"
         raise UsageError(f"{folder} has no adapter for task {task!r}; {has}.")
-    prompts = modules.prompts or dict(config.get("task_instructions") or {})
+    prompts = modules.prompts or config.section("task_instructions").all_texts()
     default = task if task in prompts else modules.default_prompt_name
     return dataclasses.replace(
         checkpoint, modules=dataclasses.replace(modules, prompts=prompts, default_prompt_name=default)

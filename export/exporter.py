@@ -31,7 +31,7 @@ from strizh.export.staging import staging
 from strizh.export.vocabulary.choose import cut_for
 from strizh.export.weights import Array, bind
 from strizh.runtime.bundle import Manifest, Variant, write_manifest
-from strizh.runtime.errors import CheckpointError, ParityError, UnsupportedModel, UsageError
+from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
 
 Step = Callable[[str], None]
 
@@ -106,8 +106,8 @@ def _build(
     folder: Path, source: str, checkpoint: Checkpoint, options: Options, recipes: Sequence[Recipe], wishes: Wishes
 ) -> Manifest:
     """Graphs written from the family's spec."""
-    family, described = _described(checkpoint)
-    planned = plan(checkpoint, described, options)
+    family = find_family(checkpoint)
+    planned = plan(checkpoint, family.describe(checkpoint), options)
     recipes, left_out = _writable(recipes, planned.spec, wishes.named)
     planned = dataclasses.replace(planned, warnings=(*planned.warnings, *left_out))
     _check_batch_ntk(planned.spec, recipes)
@@ -158,18 +158,6 @@ def _trace(
         folder, name, PYTORCH, lambda texts: np.stack([model(text)[1] for text in texts]), parity_texts()
     )
     return _keeping_promises(manifest, {name: figures}, made, wishes.force)
-
-
-def _described(checkpoint: Checkpoint) -> tuple[Family, EncoderSpec]:
-    """The family and its description; `CheckpointError` where config.json holds a value that is none of its kind."""
-    try:
-        family = find_family(checkpoint)
-        return family, family.describe(checkpoint)
-    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-        raise CheckpointError(
-            f"{checkpoint.folder / 'config.json'} holds a value of a wrong kind "
-            f"({type(error).__name__}: {error}). Compare it with the published one, or download it again."
-        ) from error
 
 
 def bind_weights(checkpoint: Checkpoint, family: Family, planned: Plan) -> tuple[Mapping[str, Array], tuple[str, ...]]:

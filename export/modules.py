@@ -1,10 +1,10 @@
 """The sentence-transformers side of a checkpoint: which modules follow the encoder, and the prompts."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from strizh.export.settings import Settings, read_json, read_settings
 from strizh.export.spec import Pooling
 from strizh.runtime.errors import CheckpointError, UnsupportedModel
 
@@ -39,12 +39,12 @@ class Modules:
 
 def read_modules(folder: Path) -> Modules:
     """Read the module chain of a checkpoint folder; raises on a chain that the graph cannot express."""
-    prompts = _read_settings(folder / "config_sentence_transformers.json")
+    prompts = _read_prompts(folder / "config_sentence_transformers.json")
     listing = folder / "modules.json"
     if not listing.is_file():
         return Modules(False, folder, **prompts)
-    steps = sorted(read_json(listing, list), key=lambda step: int(step.get("idx", 0)))
-    kinds = [str(step["type"]).rsplit(".", 1)[-1] for step in steps]
+    steps = sorted(_steps(listing), key=lambda step: step.index("idx", 0))
+    kinds = [step.text("type").rsplit(".", 1)[-1] for step in steps]
     shape = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense"), *["Normalize"] * kinds.count("Normalize")]
     if kinds == ["Transformer"]:  # a cross-encoder
         shape = kinds
@@ -53,18 +53,18 @@ def read_modules(folder: Path) -> Modules:
             f"{listing} chains {' -> '.join(kinds)}; strizh reads Transformer -> Pooling -> Dense ... -> Normalize. "
             "Export without the other modules by removing them from modules.json."
         )
-    paths = [inside(folder, step.get("path", "")) for step in steps]
+    paths = [inside(folder, step.text("path", "")) for step in steps]
     encoder = paths[0]
     limits = next((file for name in _LIMIT_FILES if (file := encoder / name).is_file()), None)
-    settings = read_json(limits, dict) if limits else {}
+    settings = read_settings(limits) if limits else Settings(str(encoder), {})
     return Modules(
         True,
         encoder,
         pooling=_read_pooling(paths[1] / "config.json") if len(paths) > 1 else None,
         dense=tuple(path for path, kind in zip(paths, kinds, strict=True) if kind == "Dense"),
         normalize="Normalize" in kinds,
-        max_seq_length=settings.get("max_seq_length"),
-        lower_case=bool(settings.get("do_lower_case", False)),
+        max_seq_length=settings.count("max_seq_length") if settings.has("max_seq_length") else None,
+        lower_case=settings.flag("do_lower_case"),
         **prompts,
     )
 
@@ -72,20 +72,27 @@ def read_modules(folder: Path) -> Modules:
 _LIMIT_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json")
 
 
+def _steps(listing: Path) -> list[Settings]:
+    steps = read_json(listing, list)
+    if not all(isinstance(step, dict) for step in steps):
+        raise CheckpointError(f"{listing} is no list of objects, one a module. Compare it with the published one.")
+    return [Settings(f"{listing}: [{index}]", step) for index, step in enumerate(steps)]
+
+
 def _read_pooling(path: Path) -> tuple[Pooling, ...]:
-    config = read_json(path, dict)
-    named = config.get("pooling_mode")
+    config = read_settings(path)
+    named = config.text_or_texts("pooling_mode")
     if named:
-        names = [named] if isinstance(named, str) else list(named)
-        unknown = [name for name in names if name not in _POOLING_NAMES]
+        unknown = [name for name in named if name not in _POOLING_NAMES]
         if unknown:
             raise UnsupportedModel(f"{path} asks for pooling {unknown}; known: {', '.join(sorted(_POOLING_NAMES))}.")
-        return tuple(_POOLING_NAMES[name] for name in names)
-    unknown = [key for key, on in config.items() if key.startswith("pooling_mode") and on and key not in _POOLING_FLAGS]
-    modes = tuple(mode for flag, mode in _POOLING_FLAGS.items() if config.get(flag))
+        return tuple(_POOLING_NAMES[name] for name in named)
+    unknown = [key for key in config.fields if key.startswith("pooling_mode_") and config.flag(key)]
+    unknown = [key for key in unknown if key not in _POOLING_FLAGS]
+    modes = tuple(mode for flag, mode in _POOLING_FLAGS.items() if config.flag(flag))
     if unknown or not modes:
         raise UnsupportedModel(f"{path} asks for pooling {unknown or 'none'}; known: {', '.join(_POOLING_FLAGS)}.")
-    if config.get("include_prompt") is False:
+    if not config.flag("include_prompt", True):
         raise UnsupportedModel(
             f"{path} leaves the prompt's tokens out of the pooling (include_prompt: false), which the graph cannot see. "
             "Set include_prompt to true if the model allows it."
@@ -93,26 +100,13 @@ def _read_pooling(path: Path) -> tuple[Pooling, ...]:
     return modes
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    config = read_json(path, dict) if path.is_file() else {}
-    prompts = {str(name): str(text) for name, text in (config.get("prompts") or {}).items()}
-    default = config.get("default_prompt_name")
+def _read_prompts(path: Path) -> dict[str, Any]:
+    config = read_settings(path) if path.is_file() else Settings(str(path), {})
+    prompts = config.section("prompts").all_texts()
+    default = config.text("default_prompt_name", "") or None
     if default is not None and default not in prompts:
         raise CheckpointError(f"{path}: default_prompt_name {default!r} is none of its prompts {sorted(prompts)}.")
-    return {"prompts": prompts, "default_prompt_name": default, "activation": config.get("activation_fn")}
-
-
-def read_json(path: Path, kind: type) -> Any:
-    """Parse a JSON file whose top level is `kind`; raises `CheckpointError` with the file's name."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}). Download it again.") from error
-    if not isinstance(value, kind):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}, expected a {kind.__name__}.")
-    return value
+    return {"prompts": prompts, "default_prompt_name": default, "activation": config.text("activation_fn", "") or None}
 
 
 def inside(folder: Path, path: str) -> Path:

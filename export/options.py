@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from strizh.export.checkpoint import Checkpoint
-from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling, reach, rescale
+from strizh.export.settings import read_settings
 from strizh.export.spec import EncoderSpec, Pooling, Positions, Projection, Scaling
 from strizh.export.tensors import open_tensors
 from strizh.export.token_heads import read_token_heads, with_token_heads
@@ -16,6 +16,7 @@ from strizh.export.weights import Array
 from strizh.runtime.bundle import Manifest
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
 
+_MOST_TOKENS = 2**31 - 1
 _DENSE_ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "ReLU": "relu", "Sigmoid": "sigmoid"}
 
 
@@ -98,14 +99,18 @@ def _pooling(name: str | None) -> tuple[Pooling, ...] | None:
 
 
 def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tuple[int, tuple[str, ...]]:
-    made_for = math.floor(reach(spec))
+    made_for = math.floor(min(reach(spec), _MOST_TOKENS))
     if asked is None:
         stated = checkpoint.modules.max_seq_length
         asked = stated or min(checkpoint.tokenizer.max_length or made_for, made_for)
     if asked <= (special := checkpoint.tokenizer.special_tokens):
-        raise UsageError(f"max_length is {asked}; expected at least {special + 1}, for {special} special tokens and a text.")
+        raise UsageError(
+            f"max_length is {asked}; expected at least {special + 1}, for {special} special tokens and a text."
+        )
     if asked <= made_for:
         return asked, ()
+    if asked > _MOST_TOKENS:
+        raise UsageError(f"max_length is {asked}; expected at most {_MOST_TOKENS}, the largest 32-bit number.")
     if spec.positions not in (Positions.ROTARY, Positions.RELATIVE_BIAS, Positions.DISENTANGLED):
         raise UsageError(
             f"max_length {asked} is beyond the {made_for} positions that this model has learned. Use {made_for} or less."
@@ -120,13 +125,13 @@ def _limit(checkpoint: Checkpoint, spec: EncoderSpec, asked: int | None) -> tupl
 def _projections(checkpoint: Checkpoint) -> tuple[tuple[Projection, ...], dict[str, Array]]:
     projections, tensors = [], {}
     for index, folder in enumerate(checkpoint.modules.dense):
-        config = read_json(folder / "config.json", dict)
+        config = read_settings(folder / "config.json")
         store = open_tensors(folder)
-        function = str(config.get("activation_function", "Identity")).rsplit(".", 1)[-1]
+        function = config.text("activation_function", "Identity").rsplit(".", 1)[-1]
         if function not in _DENSE_ACTIVATIONS:
             raise UnsupportedModel(f"{folder} has activation {function!r}; known: {', '.join(_DENSE_ACTIVATIONS)}.")
-        sizes = int(config["in_features"]), int(config["out_features"])
-        bias = bool(config.get("bias", True))
+        sizes = config.count("in_features"), config.count("out_features")
+        bias = config.flag("bias", True)
         expected = {"linear.weight": sizes[::-1]} | ({"linear.bias": sizes[1:]} if bias else {})
         if store.shapes != expected:
             raise CheckpointError(

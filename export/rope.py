@@ -1,27 +1,36 @@
 """Rotary settings from a config: `rope_scaling`, `rope_parameters`, and the flag of the command line."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
+from strizh.export.settings import Settings
 from strizh.export.spec import EncoderSpec, Rope, Scaling
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
 
 _KINDS = {"default": Scaling.NONE, "none": Scaling.NONE, "linear": Scaling.LINEAR, "dynamic": Scaling.DYNAMIC}
 
 
-def read_rope(config: Mapping[str, Any], dim: int, trained_positions: int, theta: float = 10000.0) -> Rope:
+def read_rope(config: Settings, dim: int, trained_positions: int, theta: float = 10000.0) -> Rope:
     """The rope of a config, in the spelling of transformers 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`)."""
-    parameters = config.get("rope_parameters") or {}
-    scaling = config.get("rope_scaling") or parameters
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    parameters, scaling = config.section("rope_parameters"), config.section("rope_scaling")
+    base = config.positive("rope_theta", parameters.positive("rope_theta", scaling.positive("rope_theta", theta)))
+    return rope_of(scaling if scaling.fields else parameters, dim, trained_positions, base)
+
+
+def rope_of(scaling: Settings, dim: int, trained_positions: int, theta: float) -> Rope:
+    """The rope of a theta and a config's object of scaling, which may be empty."""
+    key = "rope_type" if scaling.has("rope_type") else "type"
+    kind = scaling.text(key, "default")
     if kind not in _KINDS:
-        raise UnsupportedModel(f"config.json has RoPE scaling {kind!r}; known: {', '.join(_KINDS)}.")
-    factor = float(scaling.get("factor") or 1.0)
+        raise UnsupportedModel(f"{scaling.at} has {key} {kind!r}, an unknown RoPE scaling; known: {', '.join(_KINDS)}.")
+    if dim % 2 or dim < 4:
+        raise CheckpointError(
+            f"the heads have {dim} numbers (hidden_size / num_attention_heads in config.json, or head_dim), which rotary "
+            "positions cannot turn in pairs; expected an even number of at least 4. Compare them with the published ones."
+        )
+    factor = scaling.positive("factor", 1.0)
     if _KINDS[kind] is not Scaling.NONE and factor <= 1.0:
-        raise CheckpointError(f"config.json has RoPE scaling {kind!r} with factor {factor}; expected a factor above 1.")
-    base = config.get("rope_theta", parameters.get("rope_theta", scaling.get("rope_theta", theta)))
-    return Rope(float(base), dim, _KINDS[kind], factor, trained_positions)
+        raise scaling.wrong("factor", f"a number above 1 for RoPE scaling {kind!r}")
+    return Rope(theta, dim, _KINDS[kind], factor, trained_positions)
 
 
 def parse_scaling(text: str) -> tuple[Scaling, float]:

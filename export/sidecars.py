@@ -30,7 +30,7 @@ def write_sidecars(folder: Path, checkpoint: Checkpoint, plan: Plan) -> None:
     specials = checkpoint.modules.encoder / "special_tokens_map.json"
     if specials.is_file():
         _write(folder / "special_tokens_map.json", json.loads(specials.read_text(encoding="utf-8")))
-    _write(folder / "config.json", {key: value for key, value in checkpoint.config.items() if key != "auto_map"})
+    _write(folder / "config.json", {key: value for key, value in checkpoint.config.fields.items() if key != "auto_map"})
     prompts = {"prompts": checkpoint.modules.prompts, "default_prompt_name": checkpoint.modules.default_prompt_name}
     _write(folder / "config_sentence_transformers.json", prompts | {"similarity_fn_name": "cosine"})
     # The tokenizer of a bundle lowers by itself where the checkpoint's modules did.

@@ -7,9 +7,10 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers
 
-from strizh.export.modules import read_json
+from strizh.export.settings import Settings, read_settings
 from strizh.runtime.errors import CheckpointError
 
+_NO_LIMIT = 1_000_000  # transformers writes 1e30 for none
 _SLOW = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "vocab.txt", "vocab.json")
 
 
@@ -44,25 +45,32 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> TokenizerFacts:
     except Exception as error:  # the Rust library raises bare Exception
         raise CheckpointError(f"{path} is not a tokenizer that can be read ({error}). Download it again.") from error
     config_path = folder / "tokenizer_config.json"
-    config = read_json(config_path, dict) if config_path.is_file() else {}
-    limit = config.get("model_max_length")
-    real = isinstance(limit, int | float) and 0 < limit < 1_000_000  # transformers writes 1e30 for "no limit"
+    config = read_settings(config_path) if config_path.is_file() else Settings(str(config_path), {})
     return TokenizerFacts(
         json=text,
-        config={key: value for key, value in config.items() if key != "auto_map"},
+        config={key: value for key, value in config.fields.items() if key != "auto_map"},
         vocab_size=tokenizer.get_vocab_size(with_added_tokens=True),
         pad_token_id=_pad_token_id(tokenizer, config, folder / "special_tokens_map.json"),
-        max_length=int(limit) if real and limit is not None else None,
+        max_length=_max_length(config),
         special_tokens=tokenizer.num_special_tokens_to_add(False),
     )
 
 
-def _pad_token_id(tokenizer: Tokenizer, config: dict[str, Any], special_map: Path) -> int | None:
-    specials = read_json(special_map, dict) if special_map.is_file() else {}
-    for source in (config, specials):
-        token = source.get("pad_token")
-        content = token.get("content") if isinstance(token, dict) else token
-        if content is not None and (found := tokenizer.token_to_id(content)) is not None:
+def _max_length(config: Settings) -> int | None:
+    limit = config.fields.get("model_max_length")
+    if isinstance(limit, int | float) and limit >= _NO_LIMIT:
+        return None
+    return config.count("model_max_length") if config.has("model_max_length") else None
+
+
+def _pad_token_id(tokenizer: Tokenizer, config: Settings, special_map: Path) -> int | None:
+    specials = [read_settings(special_map)] if special_map.is_file() else []
+    for source in (config, *specials):
+        token = source.fields.get("pad_token")  # a string, or an object with its `content`
+        content = (
+            source.section("pad_token").text("content", "") if isinstance(token, dict) else source.text("pad_token", "")
+        )
+        if content and (found := tokenizer.token_to_id(content)) is not None:
             return int(found)
     return next((found for pad in ("<pad>", "[PAD]") if (found := tokenizer.token_to_id(pad)) is not None), None)
 

@@ -23,21 +23,22 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         # A family may know the checkpoint and refuse to build it: then tracing is the way that its message names.
         with suppress(UnsupportedModel):
             return family.describe(checkpoint)
-    limit = checkpoint.config.get("max_position_embeddings") or checkpoint.tokenizer.max_length
-    if limit is None and checkpoint.modules.max_seq_length is None:
+    config = checkpoint.config
+    stated = checkpoint.tokenizer.max_length or checkpoint.modules.max_seq_length
+    if not (stated or config.has("max_position_embeddings")):
         raise UsageError("neither config.json nor the tokenizer says how long a text may be. Give --max-length.")
-    hidden = int(checkpoint.config.get("hidden_size") or checkpoint.config.get("dim") or checkpoint.require("d_model"))
+    hidden = next((key for key in ("hidden_size", "dim") if config.has(key)), "d_model")
     return EncoderSpec(
-        family=f"traced {checkpoint.config.get('model_type')}",
-        vocab_size=int(checkpoint.require("vocab_size")),
-        hidden_size=hidden,
+        family=f"traced {checkpoint.model_type}",
+        vocab_size=config.count("vocab_size"),
+        hidden_size=config.count(hidden),
         num_heads=0,
         num_kv_heads=0,
         head_size=0,
         intermediate_size=0,
         layers=(),
         positions=Positions.NONE,
-        max_positions=int(limit or checkpoint.modules.max_seq_length or 0),
+        max_positions=config.count("max_position_embeddings", stated),
         position_offset=0,
         pad_token_id=checkpoint.tokenizer.pad_token_id or 0,
         activation=Activation.GELU,

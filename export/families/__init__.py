@@ -66,7 +66,8 @@ def find_family(checkpoint: Checkpoint) -> Family:
         if family.matches(checkpoint):
             return family
     raise UnsupportedModel(
-        f"no family describes model_type {checkpoint.config.get('model_type')!r} with architectures "
-        f"{checkpoint.config.get('architectures')}; known: {', '.join(family.NAME for family in FAMILIES)}. "
+        f"no family describes model_type {checkpoint.model_type!r} with architectures "
+        f"{', '.join(checkpoint.config.texts('architectures')) or 'not stated'}; known: "
+        f"{', '.join(family.NAME for family in FAMILIES)}. "
         "Export it by tracing instead: --method trace (portable-fp32 only)."
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families.heads import sequence_classifier
+from strizh.export.settings import Settings
 from strizh.export.spec import Activation, EncoderSpec, Layer, Pooling, Positions
 from strizh.export.weights import Array, Source
 from strizh.runtime.errors import CheckpointError, UnsupportedModel
@@ -15,6 +16,7 @@ POSITION_TABLE = "embeddings.position_embeddings.weight"
 # The pre-training heads, the pooler where pooling does not use it, and buffers of older transformers.
 IGNORED = (r"cls\..*", r"pooler\.dense\..*", r".*\.(position_ids|token_type_ids)", r"lm_head\..*", r"classifier\..*")
 
+_MOST_LAYERS = 10_000  # far beyond every encoder: a wrong number is not to fill the memory
 _ACTIVATIONS = {
     "gelu": Activation.GELU,
     "gelu_new": Activation.GELU_TANH,
@@ -27,7 +29,7 @@ _ACTIVATIONS = {
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "bert"
+    return checkpoint.model_type == "bert"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
@@ -36,19 +38,19 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             f"{checkpoint.folder} calls itself a BERT but has no {POSITION_TABLE}: with random positions its vectors would "
             "be noise. Expected the table, or rope_theta in config.json if the model is rotary."
         )
-    kind = checkpoint.config.get("position_embedding_type", "absolute")
+    kind = checkpoint.config.text("position_embedding_type", "absolute")
     if kind != "absolute":
         raise UnsupportedModel(
             f"position_embedding_type {kind!r} has no family; 'absolute' has. Export with --method trace."
         )
     return EncoderSpec(
-        **geometry(checkpoint),
+        **geometry(checkpoint.config),
         family=NAME,
         positions=Positions.ABSOLUTE,
-        max_positions=checkpoint.count("max_position_embeddings"),
+        max_positions=checkpoint.config.count("max_position_embeddings"),
         position_offset=0,
         pad_token_id=pad_token_id(checkpoint),
-        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(),) * layer_count(checkpoint.config),
         classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
     )
 
@@ -62,45 +64,65 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
     }
 
 
-def geometry(checkpoint: Checkpoint, norm_eps: float = 1e-12) -> dict[str, Any]:
+def geometry(config: Settings, norm_eps: float = 1e-12) -> dict[str, Any]:
     """The fields of a spec that every BERT-shaped config spells alike; `norm_eps` where the config has none."""
-    hidden, heads = checkpoint.count("hidden_size"), checkpoint.count("num_attention_heads")
-    if hidden % heads:
-        raise CheckpointError(f"hidden_size {hidden} is no multiple of num_attention_heads {heads} in config.json.")
-    if checkpoint.config.get("is_decoder"):
+    hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
+    if config.flag("is_decoder"):
         raise UnsupportedModel(
-            "config.json says is_decoder: true; strizh exports bidirectional encoders of this family."
+            f"{config.at} has is_decoder true; strizh exports bidirectional encoders of this family."
         )
+    size = head_size(config, hidden, heads)
     return {
-        "vocab_size": checkpoint.count("vocab_size"),
+        "vocab_size": config.count("vocab_size"),
         "hidden_size": hidden,
         "num_heads": heads,
         "num_kv_heads": heads,
-        "head_size": hidden // heads,
-        "intermediate_size": checkpoint.count("intermediate_size"),
-        "activation": activation_named(str(checkpoint.config.get("hidden_act", "gelu")), "hidden_act"),
-        "norm_eps": float(checkpoint.config.get("layer_norm_eps", norm_eps)),
-        "attention_scale": (hidden // heads) ** -0.5,
+        "head_size": size,
+        "intermediate_size": config.count("intermediate_size"),
+        "activation": activation(config, "hidden_act", "gelu"),
+        "norm_eps": config.positive("layer_norm_eps", norm_eps),
+        "attention_scale": size**-0.5,
     }
 
 
-def activation_named(name: str, key: str) -> Activation:
-    """An activation by its transformers name, which config.json has under `key`."""
+def head_size(config: Settings, hidden: int, heads: int) -> int:
+    """Numbers in a head, where the heads share the hidden size."""
+    if hidden % heads:
+        names = config.name("hidden_size"), config.name("num_attention_heads")
+        raise CheckpointError(
+            f"{config.at} has {names[0]} {hidden} and {names[1]} {heads}; expected a multiple of the second as the first. "
+            "Compare them with the published ones."
+        )
+    return hidden // heads
+
+
+def layer_count(config: Settings, key: str = "num_hidden_layers") -> int:
+    """How many layers an encoder has."""
+    return config.count(key, most=_MOST_LAYERS)
+
+
+def activation(config: Settings, key: str, default: str) -> Activation:
+    """The activation whose transformers name a config has under `key`."""
+    return activation_named(config.text(key, default), key, config)
+
+
+def activation_named(name: str, key: str, config: Settings) -> Activation:
+    """An activation by its transformers name, which is from `key` of the config."""
     if name not in _ACTIVATIONS:
-        raise UnsupportedModel(f"{key} {name!r} is not known; known: {', '.join(_ACTIVATIONS)}.")
+        raise UnsupportedModel(f"{config.at} has {config.name(key)} {name!r}; known: {', '.join(_ACTIVATIONS)}.")
     return _ACTIVATIONS[name]
 
 
 def pad_token_id(checkpoint: Checkpoint) -> int:
     """The tokenizer's pad id: config.json is wrong about it in several published checkpoints."""
     found = checkpoint.tokenizer.pad_token_id
-    return int(checkpoint.config.get("pad_token_id") or 0) if found is None else found
+    return checkpoint.config.index("pad_token_id", 0) if found is None else found
 
 
 def token_types(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The token type table, whose first row every token of a single text gets."""
     name = "embeddings.token_type_embeddings.weight"
-    return (name,) if name in checkpoint.names or checkpoint.config.get("type_vocab_size") else ()
+    return (name,) if name in checkpoint.names or checkpoint.config.index("type_vocab_size", 0) else ()
 
 
 def add_first_row(table: Array, *rows: Array) -> Array:

@@ -19,18 +19,18 @@ IGNORED = (*bert.IGNORED, r"lm_predictions\..*", r"embeddings\.position_embeddin
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "deberta"
+    return checkpoint.model_type == "deberta"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    shape = bert.geometry(checkpoint, norm_eps=1e-7)
+    shape = bert.geometry(checkpoint.config, norm_eps=1e-7)
     positions, terms = described(checkpoint, fixed={"talking_head": False})
     return EncoderSpec(
         **shape | positions | {"attention_scale": (shape["head_size"] * (1 + len(terms))) ** -0.5},
         family=NAME,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(),) * bert.layer_count(checkpoint.config),
         attention_bias=(True, False, True, True),
         classifier=context_classifier(checkpoint),
     )
@@ -53,8 +53,7 @@ def context_classifier(checkpoint: Checkpoint) -> Classifier | None:
     """DeBERTa's head: the first token through a dense layer with `pooler_hidden_act`, then one linear layer."""
     if not is_classifier(checkpoint):
         return None
-    pooler = bert.activation_named(str(checkpoint.config.get("pooler_hidden_act", "gelu")), "pooler_hidden_act")
-    return sequence_classifier(checkpoint, Pooling.CLS, pooler)
+    return sequence_classifier(checkpoint, Pooling.CLS, bert.activation(checkpoint.config, "pooler_hidden_act", "gelu"))
 
 
 def encoder_sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:

@@ -16,11 +16,11 @@ IGNORED = (*deberta.IGNORED, r"mask_predictions\..*")  # of ELECTRA's discrimina
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "deberta-v2"
+    return checkpoint.model_type == "deberta-v2"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    shape = bert.geometry(checkpoint, norm_eps=1e-7)
+    shape = bert.geometry(checkpoint.config, norm_eps=1e-7)
     positions, kinds = described(checkpoint, fixed={"conv_kernel_size": 0, "attention_head_size": shape["head_size"]})
     terms = sum(term in kinds for term in ("c2p", "p2c"))
     return EncoderSpec(
@@ -28,15 +28,15 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         family=NAME,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(),) * bert.layer_count(checkpoint.config),
         classifier=deberta.context_classifier(checkpoint),
     )
 
 
 def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
     found = deberta.encoder_sources(checkpoint, spec)
-    normed = "layer_norm" in str(checkpoint.config.get("norm_rel_ebd", "none")).lower()
-    shared = bool(checkpoint.config.get("share_att_key"))
+    normed = "layer_norm" in checkpoint.config.text("norm_rel_ebd", "none").lower()
+    shared = checkpoint.config.flag("share_att_key")
     for index in range(len(spec.layers)):
         slot, name = f"layers.{index}.attention", f"encoder.layer.{index}.attention.self"
         for part, product in (("q", "query"), ("k", "key"), ("v", "value")):

@@ -7,6 +7,7 @@ import numpy as np
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
+from strizh.export.settings import Settings
 from strizh.export.spec import EncoderSpec, Positions
 from strizh.export.weights import Array, Source
 from strizh.kernels.reference import layer_norm, linear
@@ -22,9 +23,9 @@ def described(checkpoint: Checkpoint, fixed: Mapping[str, Any]) -> tuple[dict[st
     `fixed` are fields of the config, beside those of all DeBERTas, whose other values make another architecture.
     """
     config = checkpoint.config
-    _refuse_others(checkpoint, {"embedding_size": checkpoint.require("hidden_size"), **fixed})
-    kinds, limit = _kinds(config.get("pos_att_type")), checkpoint.count("max_position_embeddings")
-    relative, table = bool(config.get("relative_attention")), bool(config.get("position_biased_input", True))
+    _refuse_others(config, {"embedding_size": config.count("hidden_size"), **fixed})
+    kinds, limit = _kinds(config), config.count("max_position_embeddings")
+    relative, table = config.flag("relative_attention"), config.flag("position_biased_input", True)
     unknown = [kind for kind in kinds if kind not in _TERMS]
     if relative and kinds and (unknown or table):
         asked = (
@@ -70,25 +71,23 @@ def position_source(spec: EncoderSpec, product: str, *, bias: bool = True, norm:
     return Source(tuple(names), project)
 
 
-def _sizes(config: Mapping[str, Any], limit: int) -> tuple[int, int]:
+def _sizes(config: Settings, limit: int) -> tuple[int, int]:
     """Rows of a table on each side, and where its logarithmic buckets end; 0 where every distance has a row."""
-    reach = int(config.get("max_relative_positions") or -1)
+    reach = config.whole("max_relative_positions", -1)
     reach = limit if reach < 1 else reach
-    buckets = int(config.get("position_buckets") or -1) if config["model_type"] == "deberta-v2" else -1
+    buckets = config.whole("position_buckets", -1) if config.text("model_type") == "deberta-v2" else -1
     return (buckets, reach) if buckets > 0 else (reach, 0)
 
 
-def _kinds(stated: str | list[str] | None) -> list[str]:
+def _kinds(config: Settings) -> list[str]:
     """`pos_att_type` is a list, or names with | between them."""
-    kinds = stated.split("|") if isinstance(stated, str) else stated or ()
-    return [kind.strip().lower() for kind in kinds if kind.strip()]
+    stated = config.text_or_texts("pos_att_type")
+    return [kind.strip().lower() for kind in "|".join(stated).split("|") if kind.strip()]
 
 
-def _refuse_others(checkpoint: Checkpoint, fixed: Mapping[str, Any]) -> None:
-    config = checkpoint.config
-    other = {key: config[key] for key, usual in fixed.items() if config.get(key, usual) not in (usual, None)}
-    if other:
+def _refuse_others(config: Settings, fixed: Mapping[str, Any]) -> None:
+    if other := config.other_than(fixed):
         raise UnsupportedModel(
-            f"config.json is a DeBERTa's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
+            f"{config.at} is a DeBERTa's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
             f"{', '.join(f'{key}: {fixed[key]}' for key in other)}. Export with --method trace (portable-fp32 only)."
         )

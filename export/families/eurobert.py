@@ -19,7 +19,7 @@ _CLASSIFIER_POOLINGS = {"bos": Pooling.CLS, "mean": Pooling.MEAN, "late": Poolin
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "eurobert"
+    return checkpoint.model_type == "eurobert"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
@@ -35,42 +35,42 @@ def _classifier(checkpoint: Checkpoint) -> Classifier | None:
     if not is_classifier(checkpoint):
         return None
     config = checkpoint.config
-    pooling = str(config.get("classifier_pooling") or config.get("clf_pooling") or "late")  # the second as published
+    key = "classifier_pooling" if config.has("classifier_pooling") else "clf_pooling"  # the second as published
+    pooling = config.text(key, "late")
     if pooling not in _CLASSIFIER_POOLINGS:
-        raise UnsupportedModel(
-            f"classifier_pooling {pooling!r} is not known; known: {', '.join(_CLASSIFIER_POOLINGS)}."
-        )
+        raise UnsupportedModel(f"{config.at} has {key} {pooling!r}; known: {', '.join(_CLASSIFIER_POOLINGS)}.")
     return sequence_classifier(checkpoint, _CLASSIFIER_POOLINGS[pooling], "gelu", hidden_of_tokens=pooling == "late")
 
 
 def llama_fields(checkpoint: Checkpoint) -> dict[str, Any]:
     """The fields of a spec that configs of LLaMA's shape spell alike."""
     config = checkpoint.config
-    hidden, heads = checkpoint.count("hidden_size"), checkpoint.count("num_attention_heads")
-    shared = int(config.get("num_key_value_heads") or heads)
+    hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
+    shared = config.count("num_key_value_heads", heads)
     if heads % shared:
         raise CheckpointError(
-            f"num_attention_heads {heads} is no multiple of num_key_value_heads {shared} in config.json."
+            f"{config.at} has num_attention_heads {heads} and num_key_value_heads {shared}; expected a multiple of the second "
+            "as the first. Compare them with the published ones."
         )
-    head = int(config.get("head_dim") or hidden // heads)
-    limit = checkpoint.count("max_position_embeddings")
-    attention, mlp = (bool(config.get(f"{part}_bias")) for part in ("attention", "mlp"))
+    head = config.count("head_dim") if config.has("head_dim") else bert.head_size(config, hidden, heads)
+    limit = config.count("max_position_embeddings")
+    attention, mlp = (config.flag(f"{part}_bias") for part in ("attention", "mlp"))
     return {
-        "vocab_size": checkpoint.count("vocab_size"),
+        "vocab_size": config.count("vocab_size"),
         "hidden_size": hidden,
         "num_heads": heads,
         "num_kv_heads": shared,
         "head_size": head,
-        "intermediate_size": checkpoint.count("intermediate_size"),
-        "layers": (Layer(read_rope(config, head, limit)),) * checkpoint.count("num_hidden_layers"),
+        "intermediate_size": config.count("intermediate_size"),
+        "layers": (Layer(read_rope(config, head, limit)),) * bert.layer_count(config),
         "positions": Positions.ROTARY,
         "max_positions": limit,
         "position_offset": 0,
         "pad_token_id": bert.pad_token_id(checkpoint),
-        "activation": bert.activation_named(str(config.get("hidden_act", "silu")), "hidden_act"),
+        "activation": bert.activation(config, "hidden_act", "silu"),
         "gated_mlp": True,
         "norm": Norm.RMS,
-        "norm_eps": float(checkpoint.require("rms_norm_eps")),
+        "norm_eps": config.positive("rms_norm_eps"),
         "pre_norm": True,
         "embedding_norm": False,
         "final_norm": True,

@@ -26,19 +26,18 @@ _FIXED = {
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") in _THETAS
+    return checkpoint.model_type in _THETAS
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = checkpoint.config
-    other = {key: config[key] for key, usual in _FIXED.items() if config.get(key, usual) != usual}
-    if other:
+    if other := config.other_than(_FIXED):
         raise UnsupportedModel(
-            f"config.json is a GTE's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
+            f"{config.at} is a GTE's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
             f"{', '.join(f'{key}: {_FIXED[key]}' for key in other)}, which gte-multilingual-base has."
         )
-    shape = bert.geometry(checkpoint)
-    limit = checkpoint.count("max_position_embeddings")
+    shape = bert.geometry(config)
+    limit = config.count("max_position_embeddings")
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -46,7 +45,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * bert.layer_count(config),
         gated_mlp=True,
         mlp_bias=(False, True),
         classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
@@ -78,8 +77,8 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 def _rope(checkpoint: Checkpoint, head_size: int, limit: int) -> Rope:
     config = checkpoint.config
-    theta = _THETAS[config["model_type"]]
-    scaling = config.get("rope_scaling") or {}
-    if scaling.get("type") != "ntk":
+    theta = _THETAS[checkpoint.model_type]
+    scaling = config.section("rope_scaling")
+    if scaling.text("type", "") != "ntk":
         return read_rope(config, head_size, limit, theta)
-    return Rope(float(config.get("rope_theta", theta)), head_size, Scaling.NTK, float(scaling["factor"]), limit)
+    return Rope(config.positive("rope_theta", theta), head_size, Scaling.NTK, scaling.positive("factor"), limit)

@@ -8,8 +8,7 @@ from strizh.runtime.errors import UnsupportedModel
 
 def is_classifier(checkpoint: Checkpoint) -> bool:
     """Whether it was saved as `...ForSequenceClassification`: others' configs may have settings of a head too."""
-    names = checkpoint.config.get("architectures") or ()
-    return any(str(name).endswith("ForSequenceClassification") for name in names)
+    return any(name.endswith("ForSequenceClassification") for name in checkpoint.config.texts("architectures"))
 
 
 def sequence_classifier(
@@ -25,15 +24,15 @@ def sequence_classifier(
         hidden_activation,
         **shape,
         activation=_activation(checkpoint, len(labels)),
-        token_types=int(checkpoint.config.get("type_vocab_size") or 1),
+        token_types=checkpoint.config.index("type_vocab_size", 0) or 1,
     )
 
 
 def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:
     stored = next((checkpoint.shape(name) for name in _OUTPUTS if name in checkpoint.names), None)
-    named = checkpoint.config.get("id2label") or {}
-    count = stored[0] if stored else int(checkpoint.config.get("num_labels") or len(named) or 2)
-    return tuple(str(named.get(str(index), f"LABEL_{index}")) for index in range(count))
+    named = checkpoint.config.section("id2label")
+    count = stored[0] if stored else checkpoint.config.count("num_labels", len(named.fields) or 2, most=_MOST_LABELS)
+    return tuple(str(named.fields.get(str(index), f"LABEL_{index}")) for index in range(count))
 
 
 def _activation(checkpoint: Checkpoint, labels: int) -> str:
@@ -44,11 +43,11 @@ def _activation(checkpoint: Checkpoint, labels: int) -> str:
     config = checkpoint.config
     stored = (
         checkpoint.modules.activation
-        or (config.get("sentence_transformers") or {}).get("activation_fn")  # sentence-transformers 4 and 5
-        or config.get("sbert_ce_default_activation_function")  # and before
+        or config.section("sentence_transformers").text("activation_fn", "")  # sentence-transformers 4 and 5
+        or config.text("sbert_ce_default_activation_function", "")  # and before
     )
     if stored:
-        name = str(stored).rsplit(".", 1)[-1].lower()
+        name = stored.rsplit(".", 1)[-1].lower()
         if name not in SCORE_ACTIVATIONS:
             raise UnsupportedModel(
                 f"{checkpoint.folder} turns logits into scores by {stored!r}; known: {', '.join(SCORE_ACTIVATIONS)}. "
@@ -56,7 +55,8 @@ def _activation(checkpoint: Checkpoint, labels: int) -> str:
             )
         return name
     by_problem = {"regression": "identity", "multi_label_classification": "sigmoid"}
-    return by_problem.get(str(config.get("problem_type")), "sigmoid" if labels == 1 else "softmax")
+    return by_problem.get(config.text("problem_type", ""), "sigmoid" if labels == 1 else "softmax")
 
 
+_MOST_LABELS = 1_000_000
 _OUTPUTS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")

@@ -32,16 +32,16 @@ _PARTS = {
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    config = checkpoint.config
-    rotary = config.get("model_type") == "xlm-roberta" and config.get("position_embedding_type") == "rotary"
-    return rotary or config.get("model_type") == "jina_embeddings_v3"
+    kind = checkpoint.model_type
+    rotary = kind == "xlm-roberta" and checkpoint.config.text("position_embedding_type", "") == "rotary"
+    return rotary or kind == "jina_embeddings_v3"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = checkpoint.config
-    shape = bert.geometry(checkpoint, norm_eps=1e-5)
-    limit = checkpoint.count("max_position_embeddings")
-    rope = read_rope(config, shape["head_size"], limit, float(config.get("rotary_emb_base", _THETA)))
+    shape = bert.geometry(config, norm_eps=1e-5)
+    limit = config.count("max_position_embeddings")
+    rope = read_rope(config, shape["head_size"], limit, config.positive("rotary_emb_base", _THETA))
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -49,7 +49,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(rope),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(rope),) * bert.layer_count(config),
         classifier=sequence_classifier(checkpoint, Pooling.CLS, "tanh"),
     )
 
@@ -71,7 +71,7 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 def _words(checkpoint: Checkpoint) -> Source:
     """The word table with the one token type in it."""
     words = _stored(checkpoint, "embeddings.word_embeddings.weight")
-    if not checkpoint.config.get("type_vocab_size"):
+    if not checkpoint.config.index("type_vocab_size", 0):
         return words
     types = _stored(checkpoint, "embeddings.token_type_embeddings.weight")
     count = len(words.names)
@@ -90,7 +90,7 @@ def _stored(checkpoint: Checkpoint, name: str) -> Source:
     if checkpoint.task is None:
         return Source((f"{stem}.original",))
     task = checkpoint.tasks.index(checkpoint.task)
-    scale = float(checkpoint.require("lora_alpha")) / float(checkpoint.require("lora_rank"))
+    scale = checkpoint.config.positive("lora_alpha") / checkpoint.config.positive("lora_rank")
     inward = name.startswith("embeddings.")
 
     def merge(original: Array, a: Array, b: Array) -> Array:

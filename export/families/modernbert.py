@@ -5,39 +5,36 @@ own (source: transformers' ModernBertModel). The first layer has no norm before 
 A classifier has a dense layer, its activation and a norm between what is pooled and its logits.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
 from strizh.export.families.heads import is_classifier, sequence_classifier
-from strizh.export.rope import read_rope
-from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions
+from strizh.export.rope import rope_of
+from strizh.export.settings import Settings
+from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions, Rope
 from strizh.export.weights import Source, block
 from strizh.runtime.errors import UnsupportedModel
 
 NAME = "modernbert"
 IGNORED = (r"head\..*", r"decoder\..*", r"classifier\..*")  # of masked language models and classifiers
+_FULL, _SLIDING = "full_attention", "sliding_attention"
 _CLASSIFIER_POOLINGS = {"cls": Pooling.CLS, "mean": Pooling.MEAN}
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "modernbert"
+    return checkpoint.model_type == "modernbert"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = checkpoint.config
-    shape = bert.geometry(checkpoint) | {
-        "activation": bert.activation_named(str(config.get("hidden_activation", "gelu")), "hidden_activation"),
-        "norm_eps": float(config.get("norm_eps", 1e-5)),
+    shape = bert.geometry(config) | {
+        "activation": bert.activation(config, "hidden_activation", "gelu"),
+        "norm_eps": config.positive("norm_eps", 1e-5),
     }
-    limit = checkpoint.count("max_position_embeddings")
-    attention, mlp = (bool(config.get(f"{part}_bias")) for part in ("attention", "mlp"))
-    kinds = _kinds(config, checkpoint.count("num_hidden_layers"))
-    window = int(config.get("local_attention", 128)) // 2
-    ropes = {
-        kind: read_rope({"rope_parameters": _rope(config, kind)}, shape["head_size"], limit) for kind in set(kinds)
-    }
+    limit = config.count("max_position_embeddings")
+    attention, mlp = (config.flag(f"{part}_bias") for part in ("attention", "mlp"))
+    kinds = _kinds(config)
+    window = config.count("local_attention", 128) // 2
+    ropes = {kind: _rope(config, kind, shape["head_size"], limit) for kind in set(kinds)}
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -46,11 +43,11 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=tuple(
-            Layer(ropes[kind], window if kind == "sliding_attention" else None, attention_norm=index > 0)
+            Layer(ropes[kind], window if kind == _SLIDING else None, attention_norm=index > 0)
             for index, kind in enumerate(kinds)
         ),
         gated_mlp=True,
-        norm_bias=bool(config.get("norm_bias")),
+        norm_bias=config.flag("norm_bias"),
         pre_norm=True,
         final_norm=True,
         attention_bias=(attention,) * 4,
@@ -85,32 +82,33 @@ def _classifier(checkpoint: Checkpoint) -> Classifier | None:
     config = checkpoint.config
     if not is_classifier(checkpoint):
         return None
-    pooling = str(config.get("classifier_pooling", "cls"))
+    pooling = config.text("classifier_pooling", "cls")
     if pooling not in _CLASSIFIER_POOLINGS:
-        raise UnsupportedModel(
-            f"classifier_pooling {pooling!r} is not known; known: {', '.join(_CLASSIFIER_POOLINGS)}."
-        )
-    kind = bert.activation_named(str(config.get("classifier_activation", "gelu")), "classifier_activation")
+        known = ", ".join(_CLASSIFIER_POOLINGS)
+        raise UnsupportedModel(f"{config.at} has classifier_pooling {pooling!r}; known: {known}.")
     return sequence_classifier(
         checkpoint,
         _CLASSIFIER_POOLINGS[pooling],
-        kind,
-        hidden_bias=bool(config.get("classifier_bias")),
+        bert.activation(config, "classifier_activation", "gelu"),
+        hidden_bias=config.flag("classifier_bias"),
         hidden_norm=True,
     )
 
 
-def _kinds(config: Mapping[str, Any], layers: int) -> list[str]:
-    """`full_attention` or `sliding_attention` of every layer; older configs only say how often the first comes."""
-    every = int(config.get("global_attn_every_n_layers", 3))
-    usual = ["sliding_attention" if index % every else "full_attention" for index in range(layers)]
-    return list(config.get("layer_types") or usual)
+def _kinds(config: Settings) -> tuple[str, ...]:
+    """The kind of every layer; older configs only say how often one that sees everything comes."""
+    layers, every = bert.layer_count(config), config.count("global_attn_every_n_layers", 3)
+    stated = config.texts("layer_types")
+    if stated and (len(stated) != layers or {*stated} - {_FULL, _SLIDING}):
+        raise config.wrong("layer_types", f"{_FULL} or {_SLIDING} for each of num_hidden_layers {layers}")
+    return stated or tuple(_SLIDING if index % every else _FULL for index in range(layers))
 
 
-def _rope(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """`rope_parameters` of one kind of layer. A local theta of null means the global one."""
-    stated = (config.get("rope_parameters") or {}).get(kind) or {}
-    theta = config.get("global_rope_theta", 160000.0)
-    if kind == "sliding_attention":
-        theta = config.get("local_rope_theta", 10000.0) or theta
-    return {"rope_theta": theta} | (config.get("rope_scaling") or {}) | stated
+def _rope(config: Settings, kind: str, head_size: int, limit: int) -> Rope:
+    """The rope of one kind of layer. A local theta of null means the global one."""
+    theta = config.positive("global_rope_theta", 160000.0)
+    if kind == _SLIDING:
+        theta = config.positive("local_rope_theta", theta if "local_rope_theta" in config.fields else 10000.0)
+    scaling, stated = config.section("rope_scaling"), config.section("rope_parameters").section(kind)
+    both = Settings(stated.at if stated.fields else scaling.at, scaling.fields | stated.fields)
+    return rope_of(both, head_size, limit, both.positive("rope_theta", theta))

@@ -5,14 +5,13 @@ both, where fc11 is multiplied by the activation of fc12 (source: transformers' 
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
 from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions
+from strizh.export.settings import Settings
+from strizh.export.spec import Activation, EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Source, block
 from strizh.runtime.errors import UnsupportedModel
 
@@ -20,30 +19,29 @@ NAME = "nomic_bert"
 IGNORED = bert.IGNORED
 
 _THETA = 1000.0
-_BERT_NAMES = {
-    "n_embd": "hidden_size",
-    "n_layer": "num_hidden_layers",
-    "n_head": "num_attention_heads",
-    "n_inner": "intermediate_size",
-    "n_positions": "max_position_embeddings",
-    "layer_norm_epsilon": "layer_norm_eps",
-    "rotary_emb_base": "rope_theta",
+_NAMES = {  # BERT's -> the hub's
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "intermediate_size": "n_inner",
+    "max_position_embeddings": "n_positions",
+    "layer_norm_eps": "layer_norm_epsilon",
+    "rope_theta": "rotary_emb_base",
 }
-_GATED = {"swiglu": "silu", "geglu": "gelu"}
+_GATED = {"swiglu": Activation.SILU, "geglu": Activation.GELU}
 # Other values of these fields make another architecture.
 _FIXED = {"prenorm": False, "rotary_emb_interleaved": False, "rotary_emb_fraction": 1.0, "use_rms_norm": False}
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "nomic_bert"
+    return checkpoint.model_type == "nomic_bert"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     config = _spelled_as_bert(checkpoint.config)
     checkpoint = dataclasses.replace(checkpoint, config=config)
-    shape = bert.geometry(checkpoint)
-    limit = checkpoint.count("max_position_embeddings")
-    trained = int(config.get("max_trained_positions") or limit)
+    shape = bert.geometry(config) | _activation(config)
+    limit = config.count("max_position_embeddings")
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -51,7 +49,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(read_rope(config, shape["head_size"], trained, _THETA)),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(_rope(config, shape["head_size"], limit)),) * bert.layer_count(config),
         gated_mlp=True,
         attention_bias=(False,) * 4,
         mlp_bias=(False, False),
@@ -76,22 +74,29 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
     return found | bert.pair("embeddings.norm", "emb_ln") | bert.head_sources()
 
 
-def _spelled_as_bert(config: Mapping[str, Any]) -> dict[str, Any]:
+def _spelled_as_bert(config: Settings) -> Settings:
     """The config under BERT's names; raises where it is not the architecture of nomic-embed-text-v1 and v1.5."""
-    other = {key: config[key] for key, usual in _FIXED.items() if config.get(key, usual) != usual}
-    function = config.get("activation_function")
-    if function and function not in _GATED:
-        other["activation_function"] = function
-    if config.get("num_experts"):
-        other["num_experts"] = config["num_experts"]
+    other = config.other_than(_FIXED)
+    if config.text("activation_function", "swiglu") not in _GATED:
+        other["activation_function"] = config.text("activation_function")
+    if config.index("num_experts", 0):
+        other["num_experts"] = config.index("num_experts")
     if other:
         raise UnsupportedModel(
-            f"config.json is a NomicBERT's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
+            f"{config.at} is a NomicBERT's with {', '.join(f'{key}: {value}' for key, value in other.items())}; strizh knows "
             f"post-norm, whole rotary heads, {' or '.join(_GATED)}, and no experts. Export with --method trace."
         )
-    found = {_BERT_NAMES.get(key, key): value for key, value in config.items()}
-    if function:
-        found["hidden_act"] = _GATED[function]
-    if config.get("rotary_scaling_factor"):
-        found["rope_scaling"] = {"type": "dynamic", "factor": config["rotary_scaling_factor"]}
-    return found
+    return dataclasses.replace(config, spelled={usual: name for usual, name in _NAMES.items() if config.has(name)})
+
+
+def _activation(config: Settings) -> dict[str, Activation]:
+    """What the hub's spelling says of the gate; nothing in transformers' own, which is BERT's."""
+    return {"activation": _GATED[config.text("activation_function")]} if config.has("activation_function") else {}
+
+
+def _rope(config: Settings, head_size: int, limit: int) -> Rope:
+    """A factor by itself is the hub's spelling of dynamic scaling."""
+    rope = read_rope(config, head_size, config.count("max_trained_positions", limit), _THETA)
+    if (factor := config.positive("rotary_scaling_factor", 1.0)) < 1:
+        raise config.wrong("rotary_scaling_factor", "a factor of at least 1")
+    return dataclasses.replace(rope, scaling=Scaling.DYNAMIC, factor=factor) if factor > 1 else rope

@@ -17,12 +17,12 @@ IGNORED = (r"lm_head\..*", r"score\..*")
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") == "qwen3"
+    return checkpoint.model_type == "qwen3"
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    kinds = set(checkpoint.config.get("layer_types") or ())
-    if checkpoint.config.get("use_sliding_window") or kinds - {"full_attention"}:
+    kinds = set(checkpoint.config.texts("layer_types"))
+    if checkpoint.config.flag("use_sliding_window") or kinds - {"full_attention"}:
         raise UnsupportedModel(
             f"{checkpoint.folder} is a Qwen3 with sliding windows; strizh knows those that see all that came before, as "
             "Qwen3-Embedding does. Export with --method trace."
@@ -43,7 +43,7 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 def _classifier(checkpoint: Checkpoint) -> Classifier | None:
     """One linear layer on the last token; transformers takes the last that is not `pad_token_id`."""
-    pad = checkpoint.config.get("pad_token_id")
+    pad = checkpoint.config.index("pad_token_id") if checkpoint.config.has("pad_token_id") else None
     if is_classifier(checkpoint) and _last_of_every_text(checkpoint) == [pad]:
         raise UnsupportedModel(
             f"{checkpoint.folder} is a classifier whose tokenizer ends every text with pad_token_id {pad}, which transformers "

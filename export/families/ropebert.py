@@ -18,11 +18,11 @@ IGNORED = bert.IGNORED
 
 def matches(checkpoint: Checkpoint) -> bool:
     config = checkpoint.config
-    if config.get("model_type") not in ("bert", "rope_bert", "ropebert"):
+    if checkpoint.model_type not in ("bert", "rope_bert", "ropebert"):
         return False
-    names = (*(config.get("architectures") or ()), *(config.get("auto_map") or {}).values())
+    names = (*config.texts("architectures"), *config.section("auto_map").fields.values())
     declared = any("RoPEBert" in str(name) for name in names)
-    rotary = "rope_theta" in config or "rope_parameters" in config
+    rotary = "rope_theta" in config.fields or "rope_parameters" in config.fields
     return declared or (rotary and bert.POSITION_TABLE not in checkpoint.names)
 
 
@@ -32,8 +32,8 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             f"{checkpoint.folder} declares RoPEBert but holds {bert.POSITION_TABLE}. Expected one kind of position: remove "
             "the RoPEBert class names from config.json if it is a plain BERT."
         )
-    shape = bert.geometry(checkpoint)
-    limit = checkpoint.count("max_position_embeddings")
+    shape = bert.geometry(checkpoint.config)
+    limit = checkpoint.config.count("max_position_embeddings")
     pooling = Pooling(_pooler_type(checkpoint))
     return EncoderSpec(
         **shape,
@@ -43,7 +43,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         layers=(Layer(rope=read_rope(checkpoint.config, shape["head_size"], limit)),)
-        * checkpoint.count("num_hidden_layers"),
+        * bert.layer_count(checkpoint.config),
         pooling=(pooling,),
         classifier=sequence_classifier(checkpoint, pooling),
     )
@@ -59,9 +59,7 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
 
 
 def _pooler_type(checkpoint: Checkpoint) -> str:
-    kind = str(checkpoint.config.get("pooler_type") or "mean")
+    kind = checkpoint.config.text("pooler_type", "mean")
     if kind not in ("mean", "first_token_transform"):
-        raise CheckpointError(
-            f"config.json has pooler_type {kind!r}; RoPEBert knows 'mean' and 'first_token_transform'."
-        )
+        raise checkpoint.config.wrong("pooler_type", "mean or first_token_transform, which RoPEBert has")
     return kind

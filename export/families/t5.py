@@ -8,6 +8,7 @@ part here.
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
 from strizh.export.families.heads import is_classifier
+from strizh.export.settings import Settings
 from strizh.export.spec import Activation, EncoderSpec, Layer, Norm, Positions
 from strizh.export.weights import Source
 from strizh.runtime.errors import UnsupportedModel
@@ -19,7 +20,7 @@ _TRAINED_POSITIONS = 512  # T5's own, where the config has no n_positions; the b
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    return checkpoint.config.get("model_type") in ("t5", "mt5")
+    return checkpoint.model_type in ("t5", "mt5")
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
@@ -29,27 +30,27 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
             f"{checkpoint.folder} is a T5ForSequenceClassification, whose labels come from its decoder; strizh exports T5's "
             "encoder only. Save the encoder by itself, as a T5EncoderModel."
         )
-    activation, gated = _feed_forward(str(config.get("feed_forward_proj", "relu")))
-    heads = checkpoint.count("num_heads")
+    activation, gated = _feed_forward(config)
+    heads = config.count("num_heads")
     return EncoderSpec(
         family=NAME,
-        vocab_size=checkpoint.count("vocab_size"),
-        hidden_size=checkpoint.count("d_model"),
+        vocab_size=config.count("vocab_size"),
+        hidden_size=config.count("d_model"),
         num_heads=heads,
         num_kv_heads=heads,
-        head_size=checkpoint.count("d_kv"),
-        intermediate_size=checkpoint.count("d_ff"),
-        layers=(Layer(),) * checkpoint.count("num_layers"),
+        head_size=config.count("d_kv"),
+        intermediate_size=config.count("d_ff"),
+        layers=(Layer(),) * bert.layer_count(config, "num_layers"),
         positions=Positions.RELATIVE_BIAS,
-        relative_buckets=int(config.get("relative_attention_num_buckets", 32)),
-        relative_max_distance=int(config.get("relative_attention_max_distance", 128)),
-        max_positions=int(config.get("n_positions") or _TRAINED_POSITIONS),
+        relative_buckets=config.count("relative_attention_num_buckets", 32),
+        relative_max_distance=config.count("relative_attention_max_distance", 128),
+        max_positions=config.count("n_positions", _TRAINED_POSITIONS),
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
         activation=activation,
         gated_mlp=gated,
         norm=Norm.RMS,
-        norm_eps=float(config.get("layer_norm_epsilon", 1e-6)),
+        norm_eps=config.positive("layer_norm_epsilon", 1e-6),
         pre_norm=True,
         embedding_norm=False,
         final_norm=True,
@@ -77,8 +78,9 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
     return {slot: Source((name,)) for slot, name in names.items()}
 
 
-def _feed_forward(name: str) -> tuple[Activation, bool]:
+def _feed_forward(config: Settings) -> tuple[Activation, bool]:
     """`feed_forward_proj`, such as relu or gated-gelu, which means gelu_new for the sake of old checkpoints."""
+    name = config.text("feed_forward_proj", "relu")
     gated = name.startswith("gated-")
     kind = "gelu_new" if name == "gated-gelu" else name.removeprefix("gated-")
-    return bert.activation_named(kind, "feed_forward_proj"), gated
+    return bert.activation_named(kind, "feed_forward_proj", config), gated

@@ -12,27 +12,29 @@ IGNORED = bert.IGNORED
 
 
 def matches(checkpoint: Checkpoint) -> bool:
-    config = checkpoint.config
-    absolute = config.get("position_embedding_type", "absolute") == "absolute"
-    return config.get("model_type") in ("xlm-roberta", "roberta", "camembert") and absolute
+    absolute = checkpoint.config.text("position_embedding_type", "absolute") == "absolute"
+    return checkpoint.model_type in ("xlm-roberta", "roberta", "camembert") and absolute
 
 
 def describe(checkpoint: Checkpoint) -> EncoderSpec:
     if bert.POSITION_TABLE not in checkpoint.names:
         raise CheckpointError(
-            f"{checkpoint.folder} calls itself {checkpoint.config['model_type']!r} but has no {bert.POSITION_TABLE}. "
+            f"{checkpoint.folder} calls itself {checkpoint.model_type!r} but has no {bert.POSITION_TABLE}. "
             "Expected the table; download the checkpoint again."
         )
     # The rows below pad + 1 belong to padding, so 514 positions hold 512 tokens.
-    pad = int(checkpoint.config.get("pad_token_id", 1))
+    config = checkpoint.config
+    pad, rows = config.index("pad_token_id", 1), config.count("max_position_embeddings")
+    if rows <= pad + 1:
+        raise config.wrong("max_position_embeddings", f"more than pad_token_id + 1, which is {pad + 1}")
     return EncoderSpec(
-        **bert.geometry(checkpoint),
+        **bert.geometry(config),
         family=NAME,
         positions=Positions.ABSOLUTE_BY_ID,
-        max_positions=checkpoint.count("max_position_embeddings") - pad - 1,
+        max_positions=rows - pad - 1,
         position_offset=pad + 1,
         pad_token_id=pad,
-        layers=(Layer(),) * checkpoint.count("num_hidden_layers"),
+        layers=(Layer(),) * bert.layer_count(config),
         classifier=sequence_classifier(checkpoint, Pooling.CLS, "tanh"),
     )
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PretrainedConfig
 
-from strizh.export.modules import read_json
 from strizh.export.rope import parse_scaling
+from strizh.export.settings import read_json
 from strizh.export.spec import Pooling, Scaling
 from strizh.export.trace.quiet import quiet_loading
 from strizh.export.trace.rope_bert.model import RoPEBertModel

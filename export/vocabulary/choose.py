@@ -57,7 +57,9 @@ def cut_for(checkpoint: Checkpoint, spec: EncoderSpec, wanted: Sequence[str]) ->
 
 def _named(checkpoint: Checkpoint, spec: EncoderSpec, tokens: set[int]) -> set[int]:
     """Ids that the model knows by number."""
-    named = {value for key, value in checkpoint.config.items() if key.endswith("_token_id") and isinstance(value, int)}
+    named = {
+        value for key, value in checkpoint.config.fields.items() if key.endswith("_token_id") and isinstance(value, int)
+    }
     pad = checkpoint.tokenizer.pad_token_id  # XLM-R's positions hang on the config's, which may be another
     found = {spec.pad_token_id, *(named & tokens), *([] if pad is None else [pad])}
     # Positions that are counted from the pad id would all move with it.

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.options import Plan
+from strizh.export.settings import Settings
 from strizh.export.weights import Array
 from strizh.runtime.bundle import TOKENIZER, Vocabulary
 from strizh.runtime.errors import UsageError
@@ -39,8 +40,8 @@ class Cut:
         tokenizer = dataclasses.replace(
             facts, json=self.tokenizer, config=self._settings(facts.config), vocab_size=len(self.kept), pad_token_id=pad
         )
-        config = self._renumbered(whole.config) | {"vocab_size": len(self.kept)}
-        return dataclasses.replace(whole, tokenizer=tokenizer, config=config)
+        fields = self._renumbered(whole.config.fields) | {"vocab_size": len(self.kept)}
+        return dataclasses.replace(whole, tokenizer=tokenizer, config=dataclasses.replace(whole.config, fields=fields))
 
     def plan(self, whole: Plan) -> Plan:
         """The plan with this vocabulary in its spec."""
@@ -59,15 +60,18 @@ class Cut:
 
     def _settings(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """tokenizer_config.json."""
-        tokens: dict[str, Any] = config.get("added_tokens_decoder") or {}
-        renumbered = {str(self.new[int(old)]): token for old, token in tokens.items() if int(old) in self.new}
+        tokens = Settings("tokenizer_config.json", dict(config)).section("added_tokens_decoder").fields
+        known = {str(old): str(new) for old, new in self.new.items()}
+        renumbered = {known[old]: token for old, token in tokens.items() if old in known}
         return self._renumbered(config) | ({"added_tokens_decoder": renumbered} if tokens else {})
 
     def _renumbered(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a config that hold ids of tokens, an integer each or a list of them; None for one that is gone."""
 
         def renumber(value: Any) -> Any:
-            return [self.new.get(token) for token in value] if isinstance(value, list) else self.new.get(value)
+            if isinstance(value, list):
+                return [renumber(token) for token in value]
+            return self.new.get(value) if isinstance(value, int) else None
 
         return {key: renumber(value) if key.endswith("_token_id") else value for key, value in config.items()}
 

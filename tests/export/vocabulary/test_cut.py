@@ -20,8 +20,8 @@ from strizh.export.vocabulary import cut as module
 from strizh.export.vocabulary.choose import cut_for
 from strizh.export.vocabulary.report import summary
 from strizh.kernels import library_path
-from strizh.runtime.bundle import Manifest
-from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
+from strizh.runtime.bundle import Manifest, Vocabulary
+from strizh.runtime.errors import CheckpointError, ParityError, UnsupportedModel, UsageError
 
 MakeCuttable = Callable[..., Path]
 KINDS = ["unigram", "word-piece", "byte-level"]
@@ -60,7 +60,10 @@ def test_texts_of_kept_tokens_have_the_same_vectors(
     whole, small = whole_and_cut(make_cuttable(kind), corpus, variants, tmp_path)
     assert small.spec["vocab_size"] == small.vocabulary.tokens < whole.spec["vocab_size"] == small.vocabulary.of
     for name in variants:
-        with strizh.load(tmp_path / "whole", variant=name) as before, strizh.load(tmp_path / "cut", variant=name) as after:
+        with (
+            strizh.load(tmp_path / "whole", variant=name) as before,
+            strizh.load(tmp_path / "cut", variant=name) as after,
+        ):
             # Bit by bit: the same rows of the table go through the same nodes.
             assert np.array_equal(before.encode(CORPUS), after.encode(CORPUS)), name
             assert not np.array_equal(before.encode(OTHERS), after.encode(OTHERS)), name
@@ -71,7 +74,9 @@ def test_every_file_of_the_bundle_has_the_new_ids(make_cuttable: MakeCuttable, c
     folder = make_cuttable("word-piece")
     last = json.loads((folder / "config.json").read_text())["mask_token_id"]
     manifest = export_model(folder, tmp_path / "cut", variants=["portable-fp32"], keep_languages=[str(corpus)])
-    config, settings = (json.loads((tmp_path / "cut" / name).read_text()) for name in ("config.json", "tokenizer_config.json"))
+    config, settings = (
+        json.loads((tmp_path / "cut" / name).read_text()) for name in ("config.json", "tokenizer_config.json")
+    )
     assert config["vocab_size"] == manifest.vocabulary.tokens <= last
     assert config["mask_token_id"] == config["vocab_size"] - 1 and config["eos_token_id"] == 2
     assert list(settings["added_tokens_decoder"]) == [str(config["mask_token_id"])]
@@ -114,7 +119,10 @@ def test_a_language_keeps_its_letters_and_every_single_character(make_cuttable: 
     with strizh.load(tmp_path / "whole") as before, strizh.load(tmp_path / "cut") as after:
         russian, english = "Стриж летит над рекой и не спит, 24 часа.", "the swift"
         assert np.array_equal(before.encode(russian), after.encode(russian))
-        spelled, unknown = after.tokenize(english), json.loads((tmp_path / "cut/tokenizer.json").read_text())["model"]["unk_id"]
+        spelled, unknown = (
+            after.tokenize(english),
+            json.loads((tmp_path / "cut/tokenizer.json").read_text())["model"]["unk_id"],
+        )
         assert len(spelled.input_ids) > len(before.tokenize(english).input_ids) and unknown not in spelled.input_ids
 
 
@@ -169,7 +177,9 @@ def test_a_wrong_row_is_caught_before_the_bundle_appears(
 
     monkeypatch.setattr(module, "CutWeights", Shifted)
     with pytest.raises(ParityError):
-        export_model(make_cuttable("unigram"), tmp_path / "cut", variants=["portable-fp32"], keep_languages=[str(corpus)])
+        export_model(
+            make_cuttable("unigram"), tmp_path / "cut", variants=["portable-fp32"], keep_languages=[str(corpus)]
+        )
     assert not (tmp_path / "cut").exists()
 
 
@@ -187,7 +197,9 @@ def test_bad_input_is_one_line(make_cuttable: MakeCuttable, tmp_path: Path, keep
     (tmp_path / "blank.txt").write_text("\n  \n")
     (tmp_path / "broken.jsonl").write_text('"стриж"\n{\n')
     with pytest.raises(UsageError, match=message) as caught:
-        export_model(make_cuttable("unigram"), tmp_path / "cut", keep_languages=[item.format(tmp_path) for item in keep])
+        export_model(
+            make_cuttable("unigram"), tmp_path / "cut", keep_languages=[item.format(tmp_path) for item in keep]
+        )
     assert "\n" not in str(caught.value) and not (tmp_path / "cut").exists()
 
 
@@ -197,3 +209,17 @@ def test_a_vocabulary_of_whole_words_and_a_trace_are_not_cut(make_checkpoint: Ma
         export_model(folder, tmp_path / "cut", keep_languages=["ru"])
     with pytest.raises(UsageError, match="not for --method trace"):
         export_model(folder, tmp_path / "cut", keep_languages=["ru"], method="trace")
+
+
+def test_settings_of_a_tokenizer_that_number_no_token_stay_or_are_refused() -> None:
+    cut = module.Cut(np.array([0, 3]), "", Vocabulary((), 2, 4, None, ""))
+    numbers = {"pad_token_id": 3, "bos_token_id": {"a": 1}, "forced_token_id": [0, 1, "x"], "other": "y"}
+    tokens = {"3": {"content": "x"}, "1": {"content": "gone"}, "x": {}}
+    assert cut._settings(numbers | {"added_tokens_decoder": tokens}) == {
+        "pad_token_id": 1, "bos_token_id": None, "forced_token_id": [0, None, None], "other": "y",
+        "added_tokens_decoder": {"1": {"content": "x"}},
+    }  # fmt: skip
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer_config\.json has added_tokens_decoder \[1\]; expected an object"
+    ):
+        cut._settings({"added_tokens_decoder": [1]})
