@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from strizh.export.checkpoint import Checkpoint
+from strizh.export.manifest_lock import locked
 from strizh.export.options import Plan
 from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant, read_manifest, write_manifest
 
@@ -61,12 +62,12 @@ def describe_bundle(
 def add_figures(folder: Path, check: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
     """Keep what a check has found of each variant, under the check's name in the manifest's parity.
 
-    The manifest is read again: a check takes minutes, in which another may have written it. Two that write in the same
-    moment lose the figures of one. Raises `OSError`.
+    The manifest is read again: a check takes minutes, in which another may have written it. Raises `OSError`.
     """
-    now = read_manifest(folder)
-    added = {name: now.parity.get(name, {}) | {check: found} for name, found in figures.items()}
-    write_manifest(folder, dataclasses.replace(now, parity=now.parity | added))
+    with locked(folder):
+        now = read_manifest(folder)
+        added = {name: now.parity.get(name, {}) | {check: found} for name, found in figures.items()}
+        write_manifest(folder, dataclasses.replace(now, parity=now.parity | added))
 
 
 def files_of(folder: Path) -> dict[str, File]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from strizh.export.engines.builder import Builder
 from strizh.export.engines.wrapper import wrap
+from strizh.export.manifest_lock import locked
 from strizh.runtime.bundle import Bundle, File, Variant, write_manifest
 from strizh.runtime.cuda import dotted
 from strizh.runtime.engines import Engine, Profile
@@ -74,7 +75,8 @@ def build_engines(
                 step(f"{engine.file}: {len(plan) / 1e6:.1f} MB in {time.perf_counter() - started:.1f} s")
         if timing:
             (Path(partial) / "timing.cache").write_bytes(timing)
-        _adopt(_as_it_is_now(bundle, graphs), place, Path(partial), made, replace)
+        with locked(folder):
+            _adopt(_as_it_is_now(bundle, graphs), place, Path(partial), made, replace)
     return tuple(made)
 
 
