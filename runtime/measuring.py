@@ -9,7 +9,7 @@ import numpy as np
 
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.encoder import Encoder
-from strizh.runtime.errors import DeviceError
+from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.vectors import Float32
 
 _ROUNDS = 5
@@ -42,12 +42,22 @@ def cases(encoder: Encoder) -> tuple[Case, ...]:
 
 
 def _texts(encoder: Encoder, lengths: Sequence[int], draw: np.random.Generator) -> PackedBatch:
-    """Texts of these lengths: random pieces of our own words, between the tokens that open and close a text."""
-    words = encoder.tokenize(_WORDS.split(), prompt="")
-    pieces = np.concatenate([row[1:-1] for row in np.split(words.input_ids, words.cu_seqlens[1:-1]) if len(row) > 2])
-    first, last = words.input_ids[0], words.input_ids[-1]
+    """Texts of these lengths: random pieces of our own words, between the tokens that the tokenizer puts around a text."""
+    empty, words = (encoder.tokenize(texts, prompt="") for texts in ([""], _WORDS.split()))
+    around, rows = empty.input_ids, np.split(words.input_ids, words.cu_seqlens[1:-1])
+    opening = int(
+        np.logical_and.accumulate(around == rows[0][: len(around)]).sum()
+    )  # where the word stood between them
+    first, last = around[:opening], around[opening:]
+    pieces = np.concatenate([row[len(first) : len(row) - len(last)] for row in rows])
+    if not len(pieces):
+        raise BundleError(
+            "the tokenizer makes no token of Russian or English words, so there are no texts to measure with"
+        )
     limit = encoder.max_length
-    return PackedBatch.pack([first, *draw.choice(pieces, min(length, limit) - 2), last] for length in lengths)
+    return PackedBatch.pack(
+        np.concatenate([first, draw.choice(pieces, min(length, limit) - len(around)), last]) for length in lengths
+    )
 
 
 def takers(encoders: Mapping[str, Encoder], case: Case) -> tuple[dict[str, Encoder], list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, processors
 
 import strizh
 from strizh.runtime.batching import PackedBatch
@@ -30,6 +31,40 @@ def test_texts_have_the_lengths_that_the_table_states(exported: Path) -> None:
     assert mixed.batch.lengths.max() <= 256
     for row in np.split(mixed.batch.input_ids, mixed.batch.cu_seqlens[1:-1]):
         assert [row[0], row[-1]] == specials.tolist()
+
+
+@pytest.mark.parametrize(
+    ("template", "opening", "closing"),
+    [(None, [], []), ("$A </s>", [], [2]), ("<s> $A", [0], []), ("<s> <s> $A </s>", [0, 0], [2])],
+)
+def test_texts_have_what_the_tokenizer_puts_around_a_text_and_no_more(
+    make_bundle: Callable[..., Path], tiny: Any, template: str | None, opening: list[int], closing: list[int]
+) -> None:
+    tokenizer = tiny.word_tokenizer(special_tokens=False)
+    if template:
+        specials = [("<s>", 0), ("</s>", 2)]
+        tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=specials)
+    with strizh.load(make_bundle(tokenizer=tokenizer)) as encoder:
+        found = cases(encoder)
+    assert [case.batch.lengths.max() for case in found] == [tiny.MAX_LENGTH] * 3
+    for row in (row for case in found for row in np.split(case.batch.input_ids, case.batch.cu_seqlens[1:-1])):
+        body = row.tolist()[len(opening) : len(row) - len(closing)]
+        assert row.tolist() == [*opening, *body, *closing]
+        assert not {0, 1, 2} & set(body)
+
+
+def test_a_tokenizer_that_knows_none_of_our_words_is_one_line(
+    strizh: Command, make_bundle: Callable[..., Path], tiny: Any
+) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    status, out, _ = strizh("bench", make_bundle(tokenizer=tokenizer), *QUICK[:2], "--threads", "1")
+    assert (status, "recommended: variant portable-fp32" in out) == (0, True), (
+        "what it does not know is a token as well"
+    )
+    deaf = Tokenizer(models.BPE({}, []))
+    status, out, err = strizh("bench", make_bundle(tokenizer=deaf), *QUICK[:2], "--threads", "1")
+    assert (status, out) == (2, "")
+    assert "the tokenizer makes no token of Russian or English words" in err.splitlines()[-1]
 
 
 def test_every_variant_gets_its_speed_and_its_parity(strizh: Command, exported: Path) -> None:
