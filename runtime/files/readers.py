@@ -152,8 +152,17 @@ def _parquet(path: str, column: str | None, flag: str | None) -> Source:
     def rows() -> Iterator[Row]:
         number = 0
         with table:
-            for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=[key]):
-                for value in batch.column(0).to_pylist():
+            batches = table.iter_batches(batch_size=_PARQUET_ROWS, columns=[key])
+            while True:
+                try:
+                    batch = next(batches, None)
+                    values = batch.column(0).to_pylist() if batch else ()
+                except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+                    why = " ".join(str(error).split())
+                    raise UsageError(f"{path}: damaged behind row {number} ({why}); write the file again") from None
+                if batch is None:
+                    return
+                for value in values:
                     number += 1
                     if not isinstance(value, str):
                         raise UsageError(f"{path}, row {number}: the text is {_kind(value)}, expected a string")

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from strizh.runtime.errors import DeviceError, UsageError
+from strizh.runtime import strict_json
+from strizh.runtime.errors import BundleError, DeviceError, UsageError
 from strizh.runtime.files.readers import Row
 from strizh.runtime.files.writers import Writer, flush
 
@@ -131,8 +132,11 @@ class Stage:
     def _read_journal(self) -> Progress:
         try:
             known = json.loads(self._journal.read_bytes())
-            progress, made_with = Progress(**known["progress"]), dict(known["made_with"])
-        except (ValueError, TypeError, KeyError):
+            progress = strict_json.build(Progress, known["progress"], self._journal.name)
+            made_with = dict(known["made_with"])
+            if min(progress.texts, progress.size) < 0:
+                raise ValueError(progress)
+        except (ValueError, TypeError, KeyError, RecursionError, BundleError):
             raise UsageError(f"{self._journal} is not a journal of strizh; --force begins again") from None
         names = (name for name, now in self._made_with.items() if made_with.get(name) != now)
         changed = [f"{name} was {made_with.get(name, 'unset')}, is {self._made_with[name]}" for name in names]

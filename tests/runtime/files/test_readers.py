@@ -59,7 +59,12 @@ def test_reads(tmp_path, name, content, expected):
         ("a.jsonl", '"ok"\n7\n', None, "line 2: the text is of type int, expected a string"),
         ("a.jsonl", '"ok"\n"\\ud800"\n', None, "line 2: half of a surrogate pair"),
         ("a.csv", "", None, "empty"),
-        ("a.csv", "id,body\n", None, "no column 'text' among 'id', 'body'; call one of them 'text', or choose it with --column"),
+        (
+            "a.csv",
+            "id,body\n",
+            None,
+            "no column 'text' among 'id', 'body'; call one of them 'text', or choose it with --column",
+        ),
         ("a.csv", "id,text\n1,ok\n", "body", "no column 'body'; its columns are 'id', 'text'"),
         ("a.csv", "id,text\n1,ok\n2\n", None, "line 3: 1 fields, expected 2"),
         ("a.csv", 'id,text\n1,"open\n', None, "line 2: not CSV"),
@@ -80,11 +85,18 @@ def test_says_where_a_file_is_wrong(tmp_path, name, content, column, said):
 
 @pytest.mark.parametrize("header", ["Вопрос; ответ", "text|raw"])
 def test_one_column_may_have_any_name(tmp_path, header):
-    assert texts(write(tmp_path / "a.csv", f"{header}\nстриж\nswift; bird | plane\n")) == ["стриж", "swift; bird | plane"]
+    assert texts(write(tmp_path / "a.csv", f"{header}\nстриж\nswift; bird | plane\n")) == [
+        "стриж",
+        "swift; bird | plane",
+    ]
 
 
 def test_a_caller_without_an_option_for_the_column_names_none(tmp_path):
-    for name, content in (("a.csv", "id,body\n"), ("a.csv", "id;body\n1;ok\n"), ("a.jsonl", '{"id": "1", "body": "ok"}\n')):
+    for name, content in (
+        ("a.csv", "id,body\n"),
+        ("a.csv", "id;body\n1;ok\n"),
+        ("a.jsonl", '{"id": "1", "body": "ok"}\n'),
+    ):
         with pytest.raises(UsageError) as error:
             list(open_texts(write(tmp_path / name, content), flag=None).rows)
         assert "--column" not in str(error.value)
@@ -112,3 +124,17 @@ def test_parquet_columns_and_nulls(tmp_path):
         texts(path, "id")
     with pytest.raises(UsageError, match=r"no column 'body'; its columns are 'id', 'text', 'note'"):
         texts(path, "body")
+
+
+def test_a_damaged_parquet_file_is_one_line_that_says_how_far_it_was_read(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    rows = [f"{number} стрижей" for number in range(600)]
+    parquet.write_table(arrow.table({"text": rows}), path, row_group_size=256, compression="gzip", use_dictionary=False)
+    assert texts(str(path)) == rows
+    data = path.read_bytes()
+    start = parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    path.write_bytes(data[:start] + b"\xff" * 64 + data[start + 64 :])
+    with pytest.raises(UsageError, match=r"a\.parquet: damaged behind row 256 \(.*write the file again") as caught:
+        texts(str(path))
+    assert "\n" not in str(caught.value)

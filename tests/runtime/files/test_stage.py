@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import json
 import os
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_rows_that_were_not_vouched_for_are_cut_off(tmp_path):
     np.testing.assert_array_equal(np.load(output), VECTORS)
 
 
+def progress(folder: Path, **changes: object) -> None:
+    """Change what a journal says of the progress."""
+    journal = folder / "out.npy.journal"
+    known = json.loads(journal.read_text())
+    journal.write_text(json.dumps(known | {"progress": known["progress"] | changes}))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -97,6 +105,11 @@ def test_rows_that_were_not_vouched_for_are_cut_off(tmp_path):
         (lambda folder: (folder / "out.npy.part").write_bytes(b""), "lost what out.npy.journal speaks of"),
         (lambda folder: (folder / "out.npy.journal").write_text("{}"), "is not a journal of strizh"),
         (lambda folder: (folder / "out.npy.journal").write_text("["), "is not a journal of strizh"),
+        (lambda folder: (folder / "out.npy.journal").write_text("[" * 100_000), "is not a journal of strizh"),
+        (lambda folder: progress(folder, texts="2"), "is not a journal of strizh"),
+        (lambda folder: progress(folder, texts=-2), "is not a journal of strizh"),
+        (lambda folder: progress(folder, size=None), "is not a journal of strizh"),
+        (lambda folder: progress(folder, later="x"), "is not a journal of strizh"),
     ],
 )
 def test_a_damaged_stage_is_refused_until_force(tmp_path, damage, said):
