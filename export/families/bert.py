@@ -88,11 +88,7 @@ def geometry(config: Settings, norm_eps: float = 1e-12) -> dict[str, Any]:
 def head_size(config: Settings, hidden: int, heads: int) -> int:
     """Numbers in a head, where the heads share the hidden size."""
     if hidden % heads:
-        names = config.name("hidden_size"), config.name("num_attention_heads")
-        raise CheckpointError(
-            f"{config.at} has {names[0]} {hidden} and {names[1]} {heads}; expected a multiple of the second as the first. "
-            "Compare them with the published ones."
-        )
+        raise config.wrong("hidden_size", f"a multiple of {config.name('num_attention_heads')} {heads}")
     return hidden // heads
 
 

@@ -11,7 +11,7 @@ from strizh.export.families.heads import is_classifier, sequence_classifier
 from strizh.export.rope import read_rope
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Norm, Pooling, Positions
 from strizh.export.weights import Source
-from strizh.runtime.errors import CheckpointError, UnsupportedModel
+from strizh.runtime.errors import UnsupportedModel
 
 NAME = "eurobert"
 IGNORED = (r"lm_head\..*", r"dense\..*", r"classifier\..*", r"score\..*")  # of language models and classifiers
@@ -48,10 +48,7 @@ def llama_fields(checkpoint: Checkpoint) -> dict[str, Any]:
     hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
     shared = config.count("num_key_value_heads", heads)
     if heads % shared:
-        raise CheckpointError(
-            f"{config.at} has num_attention_heads {heads} and num_key_value_heads {shared}; expected a multiple of the second "
-            "as the first. Compare them with the published ones."
-        )
+        raise config.wrong("num_attention_heads", f"a multiple of num_key_value_heads {shared}")
     head = config.count("head_dim") if config.has("head_dim") else bert.head_size(config, hidden, heads)
     limit = config.count("max_position_embeddings")
     attention, mlp = (config.flag(f"{part}_bias") for part in ("attention", "mlp"))

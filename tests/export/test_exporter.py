@@ -280,7 +280,7 @@ def test_lower_case_of_the_modules_is_in_the_tokenizer(
         ({"rope_scaling": {"type": "linear"}}, "rope_scaling has no factor; expected a number above 1"),
         ({"auto_map": ["RoPEBert"]}, "has auto_map .*; expected an object"),
         ({"num_attention_heads": 8}, "the heads have 3 numbers"),
-        ({"num_attention_heads": 5}, "has hidden_size 24 and num_attention_heads 5; expected a multiple"),
+        ({"num_attention_heads": 5}, "has hidden_size 24; expected a multiple of num_attention_heads 5"),
         (
             {"num_hidden_layers": 2_000_000_000},
             "has num_hidden_layers 2000000000; expected a whole number from 1 to 10000",
