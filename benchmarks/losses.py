@@ -1,6 +1,7 @@
 """What a precision costs, beside what was asked of it: the suites quality and parity in one table, a line for each engine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.summary import Row
@@ -16,20 +17,37 @@ _LIMITS = {
     "portable-int8": (0.004, 0.008, 0.99999),
     "portable-fp16": (0.0005, 0.0025, 0.999999),
 }
-_HEADS = ("cosine mean", "min", "STS, Spearman", "XQuAD, accuracy@1", "alone beside batched, cosine min", "")
+SCORES = ("STS, Spearman", "XQuAD, accuracy@1")
+_HEADS = ("cosine mean", "min", *SCORES, "alone beside batched, cosine min", "")
 _BELOW_ONE = 1 - 1e-9  # equal cosines of vectors whose bits differ
 _NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An engine's figures under `_HEADS`; `limits` says whether something is asked of it, `verdict` whether it is kept."""
+
+    name: str
+    cells: tuple[str, ...]
+    limits: bool
+    verdict: str
 
 
 def markdown(quality: Result, parity: Result) -> str:
     """A table for each model whose labelled texts were read; of strizh's variants every limit stands beside the figure."""
     blocks = []
-    for model, facts in quality["models"].items():
-        rows = sorted((row for row in quality["rows"] if row["model"] == model), key=_order)
+    for model in quality["models"]:
         heads = (f"{model}, to float32", *_HEADS)
-        lines = [_line(row, facts["scores"], _buckets(row, parity["rows"])) for row in rows]
+        lines = [(one.name, *one.cells, one.verdict) for one in of_model(quality, parity, model)]
         blocks.append("\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ("---",) * len(heads), *lines)))
     return "\n\n".join(blocks)
+
+
+def of_model(quality: Result, parity: Result, model: str) -> Iterator[Line]:
+    """A line for each engine whose quality on a model is known, strizh's variants first."""
+    scores = quality["models"][model]["scores"]
+    for row in sorted((row for row in quality["rows"] if row["model"] == model), key=_order):
+        yield _line(row, scores, _buckets(row, parity["rows"]))
 
 
 def _order(row: Row) -> tuple[int, str]:
@@ -43,18 +61,18 @@ def _buckets(row: Row, rows: Sequence[Row]) -> list[Row]:
     return [one for one in rows if all(one[key] == row[key] for key in keys) and one["cosine_min"] is not None]
 
 
-def _line(row: Row, scores: dict[str, float], buckets: Sequence[Row]) -> tuple[str, ...]:
+def _line(row: Row, scores: dict[str, float], buckets: Sequence[Row]) -> Line:
     figures = (*_cosines(buckets), _gain(row, scores, "spearman"), _gain(row, scores, "accuracy@1"), _company(buckets))
     variant = row["contender"].removeprefix("strizh ")
     if not row["ours"] or variant not in _LIMITS:
-        return name(row), *_cells(figures, (None,) * len(figures)), ""
+        return Line(name(row), _cells(figures, (None,) * len(figures)), False, "")
     from strizh.export.recipes import find_recipe
 
     promise, (spearman, accuracy, company) = find_recipe(variant).promise, _LIMITS[variant]
     limits = (promise.cosine_mean, promise.cosine_min, -spearman, -accuracy, company)
     short = any(figure is not None and figure < limit for figure, limit in zip(figures, limits, strict=True))
     verdict = "**short**" if short else "open" if None in figures else "PASS"
-    return name(row), *_cells(figures, limits), verdict
+    return Line(name(row), _cells(figures, limits), True, verdict)
 
 
 def _cosines(buckets: Sequence[Row]) -> tuple[float | None, float | None]:
@@ -78,10 +96,10 @@ def _company(buckets: Sequence[Row]) -> float | None:
     return min((min(one["company_cosine_min"], _BELOW_ONE) for one in buckets), default=None)
 
 
-def _cells(figures: Sequence[float | None], limits: Sequence[float | None]) -> list[str]:
+def _cells(figures: Sequence[float | None], limits: Sequence[float | None]) -> tuple[str, ...]:
     """Two cosines, two gains, and the cosine among neighbours."""
     kinds = (_cosine, _cosine, _score, _score, _neighbours)
-    return [show(*pair) for show, pair in zip(kinds, zip(figures, limits, strict=True), strict=True)]
+    return tuple(show(*pair) for show, pair in zip(kinds, zip(figures, limits, strict=True), strict=True))
 
 
 def _cosine(figure: float | None, limit: float | None) -> str:

@@ -8,12 +8,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import charts, plots, report, results, svg
+from benchmarks import charts, headlines, plots, report, results, svg
 
 MACHINE = {
     "cpu": "Test <CPU>", "flags": ["amx_bf16"], "cores": 2, "governor": None, "virtual": False, "l2_cache": None,
     "l3_cache": None, "memory_gib": 1, "system": "Linux", "python": "3", "commit": "abc", "date": "2026-01-01",
 }  # fmt: skip
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def row(contender: str, seconds: float | None, case: str = "ragged") -> dict[str, Any]:
@@ -166,7 +169,10 @@ def test_lengths_become_a_line_for_each_engine() -> None:
         assert names == ["a", "b"]
 
 
-def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_the_readme_gets_a_summary_that_says_where_we_lose_and_a_page_the_tables(
+    tmp_path: Path, result: dict[str, Any]
+) -> None:
+    result["rows"] += [row("strizh portable-int8", 0.5), row("onnxruntime int8", 0.4) | {"precision": "int8"}]
     results.write(result, tmp_path / "machine" / "throughput.json")
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{report.BEGIN}\nold figures\n{report.END}\nafter\n")
@@ -175,20 +181,60 @@ def test_the_readme_gets_the_tables_and_where_we_lose_it_says_so(tmp_path: Path,
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old figures" not in text
-    assert "| strizh cpu-bf16 | 4,096 | 5,120 | 0.500000 |" in text
-    assert "| wrong | FAIL | - | 0.500000 |" in text
-    assert "**short**" in text
-    assert "(machine/base-ragged.svg)" in text
+    assert "| base, ragged, tokens/s | 4,096 | 3,413 (other & others) | 1.20 | - | - | - |" in text
+    assert "\n- portable-int8 on base, ragged: 0.80 times as fast as onnxruntime int8\n" in text
+    assert "\n- cpu-bf16 on base, ragged: 1.20 of the speed of other & others, >= 2.2 asked\n" in text
+    assert "(machine/base-ragged.svg)" in text and "(machine/README.md)" in text
     assert (tmp_path / "machine" / "base-ragged.svg").is_file()
-    assert "other & others" in (tmp_path / "machine" / report.PAGE).read_text()
+    page = (tmp_path / "machine" / report.PAGE).read_text()
+    assert "| strizh cpu-bf16 | 4,096 | 5,120 | 0.500000 |" in page
+    assert "| wrong | FAIL | - | 0.500000 |" in page
+    assert "**short**" in page and "(base-ragged.svg)" in page
+    assert "other & others" in (tmp_path / "machine" / report.TABLES).read_text()
 
 
-def test_a_readme_without_marks_is_left_alone(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_the_readme_has_one_plot_of_each_kind() -> None:
+    drawn = ["e5-trade", "mini-ragged", "mini-1x16", "base-ragged", "e5-1x16", "mini-roof", "base-roof"]
+    assert report._one_of_each_kind(drawn) == ["e5-trade", "base-ragged", "mini-1x16", "base-roof"]
+
+
+def test_a_machine_on_which_every_goal_is_met_says_so(result: dict[str, Any]) -> None:
+    result["rows"][0] = row("strizh cpu-bf16", 0.1)
+    assert headlines.shortfalls(result).splitlines() == [
+        "Of 1 goals on this machine 1 are met. Slower than another engine: none.",
+        "",
+        "Short of what strizh asks of itself, or open: none.",
+    ]
+
+
+def test_what_a_precision_costs_is_summed_up_for_our_variants_and_other_int8() -> None:
+    scores = {"similarity, spearman": 0.8, "retrieval, accuracy@1": 0.6}
+    names = ("strizh cpu-int8", "strizh cpu-fp32", "openvino int8", "torch bf16")
+    rows = [
+        {"model": "base", "contender": name, "configuration": "", "ours": name.startswith("strizh"), "scores": scores}
+        for name in names
+    ]
+    quality = {"models": {"base": {"scores": scores}}, "rows": rows}
+    known = {"model": "base", "contender": "openvino int8", "configuration": "", "texts": 2, "company_same_bits": 2}
+    known |= {"cosine_min": 0.99, "cosine_mean": 0.999, "company_cosine_min": 1.0}
+    lines = headlines.quality(quality, {"rows": [known]}).splitlines()[2:]
+    assert lines == [
+        "| base | strizh cpu-int8 | - | - | +0.0000 | +0.0000 | open |",
+        "| base | openvino int8 | 0.9990000 | 0.9900000 | +0.0000 | +0.0000 |  |",
+    ], "ours, and what of others is known from end to end"
+
+
+def test_a_readme_without_marks_is_left_alone_and_so_is_all_else(
+    tmp_path: Path, result: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     results.write(result, tmp_path / "machine" / "throughput.json")
     readme = tmp_path / "README.md"
     readme.write_text("nothing to replace\n")
-    assert report.main([str(tmp_path), "--readme", str(readme)]) == 1
+    with pytest.raises(SystemExit):
+        report.main([str(tmp_path), "--readme", str(readme)])
+    assert "lacks the marks <!-- benchmarks: begin -->" in capsys.readouterr().err
     assert readme.read_text() == "nothing to replace\n"
+    assert [path.name for path in (tmp_path / "machine").iterdir()] == ["throughput.json"]
 
 
 def test_a_readme_that_is_not_there_is_refused_before_anything_is_written(
@@ -199,3 +245,14 @@ def test_a_readme_that_is_not_there_is_refused_before_anything_is_written(
         report.main([str(tmp_path), "--readme", str(tmp_path / "absent.md")])
     assert "absent.md is no file" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]
+
+
+def test_no_figure_is_older_than_its_results() -> None:
+    readme, folder = ROOT / "README.md", ROOT / "benchmarks/results"
+    pages, sections = report.read(folder, ROOT)
+    pages[readme] = report.filled(readme, sections)
+    there = {path: path.read_text(encoding="utf-8") for path in pages if path.is_file()}
+    old = {path for path, text in pages.items() if there.get(path) != text}
+    old |= {path for path in folder.rglob("*.svg") if path not in pages}
+    names = ", ".join(sorted(str(path.relative_to(ROOT)) for path in old))
+    assert not old, f"run: python benchmarks/report.py --readme README.md; it changes {names}"
