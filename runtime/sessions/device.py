@@ -1,11 +1,9 @@
-"""Sessions of a GPU: buffers that are kept, a CUDA graph for every bucket of batches that comes again, copies ahead."""
+"""Sessions of a GPU: batches that are copied ahead, or replayed from the buffers of their bucket; vectors that stay there."""
 
-import itertools
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,33 +15,17 @@ from strizh.runtime.batching import PackedBatch, Rows
 from strizh.runtime.caller import callers_level
 from strizh.runtime.errors import BundleError
 from strizh.runtime.placement import DeviceVectors
+from strizh.runtime.sessions.bucket_graphs import GRAPH, NO_GRAPH, BucketGraphs, Graph, bound
 from strizh.runtime.sessions.buckets import Bucket
 from strizh.runtime.sessions.captures import CAPTURES
 from strizh.runtime.sessions.device_memory import DeviceMemory
 from strizh.runtime.sessions.lane import Lane, Result
-from strizh.runtime.sessions.session import Output, Session, one_line
+from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.vectors import Float32
 
-# ONNX Runtime keeps a captured graph and its memory as long as the session, so only buckets that come again have one,
-# and no more than these.
-MOST_GRAPHS = 32
-_GRAPH, _NO_GRAPH = "gpu_graph_id", "-1"
 _CHECKSUM, _SCALAR = "checksum", (1, 1)
 _FLOAT32 = np.dtype(np.float32).itemsize
 Staged = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """What is kept for a bucket: buffers on the device, bound, the host's beside, and the options that name its CUDA graph."""
-
-    bucket: Bucket
-    session: onnxruntime.InferenceSession
-    inputs: dict[str, Any]
-    host: dict[str, NDArray[Any]]
-    outputs: dict[str, Any]
-    binding: Any
-    options: Any
 
 
 class DeviceSession(Session):
@@ -59,20 +41,16 @@ class DeviceSession(Session):
         with CAPTURES.none():
             self._memory = DeviceMemory(session.get_providers()[0])
         self._staging, self._lane = threading.Lock(), Lane()
-        self._seen: set[Bucket] = set()
-        self._refused: set[Bucket] = set()
-        self._graphs: dict[Bucket, Graph] = {}
-        self._captured: dict[Bucket, threading.Thread] = {}  # and where it can be replayed
+        self._graphs = BucketGraphs(self._memory, self._staging)
         self._untold: list[str] = []  # warnings of the run under way
-        self._numbers = itertools.count(1)
         self._usual = onnxruntime.RunOptions()
         for options in (self._usual, self._give_back):
-            options.add_run_config_entry(_GRAPH, _NO_GRAPH)
+            options.add_run_config_entry(GRAPH, NO_GRAPH)
 
     @property
     def graphs(self) -> int:
         """Buckets with buffers and a CUDA graph of their own."""
-        return len(self._graphs)
+        return len(self._graphs.buckets)
 
     def warm_up(self, batch: PackedBatch, output: Output) -> None:
         """Capture the batch's bucket now, so that the calls that follow replay its CUDA graph."""
@@ -203,55 +181,15 @@ class DeviceSession(Session):
 
     def _replayed(self, batch: PackedBatch) -> Graph | None:
         """The graph of the batch's bucket, whose outputs are the batch's until its next replay; None for one without."""
-        graph = self._graph(batch)
-        if graph is None:
-            return None
-        bucket, here = graph.bucket, threading.current_thread()
-        with self._staging, CAPTURES.none():
-            for name, array in self._filled(batch, bucket).items():
-                np.copyto(graph.host[name], array)
-            self._memory.put(*((graph.host[name], value) for name, value in graph.inputs.items()))
-        if self._captured.get(bucket) is here:
-            with CAPTURES.none():
-                graph.session.run_with_iobinding(graph.binding, graph.options)
-            return graph
-        try:
-            with CAPTURES.one():
-                graph.session.run_with_iobinding(graph.binding, graph.options)
-        except Exception as error:
-            if bucket.alone:  # its session runs no other way
-                raise
-            del self._graphs[bucket]
-            self._refused.add(bucket)
-            line = f"{self._variant}: batches as this one of {len(batch.input_ids)} tokens run without a CUDA graph"
-            self._untold.append(f"{line}, which could not be captured: {one_line(error)}")
-            return None
-        self._captured[bucket] = here
-        return graph
-
-    def _graph(self, batch: PackedBatch) -> Graph | None:
-        """The graph of the batch's bucket, made when that comes for the second time; None for one that has none."""
         bucket = self._bucket(batch)
-        if bucket is None or bucket in self._graphs or bucket in self._refused:
-            return self._graphs.get(bucket) if bucket else None
-        if bucket.alone or (bucket in self._seen and len(self._graphs) < MOST_GRAPHS):
-            with self._staging, CAPTURES.none():
-                self._graphs[bucket] = self._bind(bucket, batch)
-        self._seen.add(bucket)
-        return self._graphs.get(bucket)
+        if bucket is None:
+            return None
 
-    def _bind(self, bucket: Bucket, batch: PackedBatch) -> Graph:
-        """Buffers of a bucket, bound. All outputs are: they are computed anyway, and what a graph writes is captured."""
-        session, feed = self._opened(batch), self._filled(batch, bucket)
-        inputs = {name: self._memory.buffer(array.shape, array.dtype) for name, array in feed.items()}
-        binding, options, outputs = bound(session, inputs), onnxruntime.RunOptions(), {}
-        for node in session.get_outputs():
-            shape = tuple(axis if isinstance(axis, int) else bucket.axes[axis] for axis in node.shape)
-            outputs[node.name] = self._memory.buffer(shape, np.float32)
-            binding.bind_ortvalue_output(node.name, outputs[node.name])
-        options.add_run_config_entry(_GRAPH, str(next(self._numbers)))
-        host = {name: self._memory.array(array.shape, array.dtype) for name, array in feed.items()}
-        return Graph(bucket, session, inputs, host, outputs, binding, options)
+        def tell(why: str) -> None:
+            line = f"{self._variant}: batches as this one of {len(batch.input_ids)} tokens run without a CUDA graph"
+            self._untold.append(f"{line}, which could not be captured: {why}")
+
+        return self._graphs.replayed(bucket, self._opened(batch), partial(self._filled, batch, bucket), tell)
 
     def _opened(self, batch: PackedBatch) -> onnxruntime.InferenceSession:
         """ONNX Runtime's session that runs this batch."""
@@ -264,11 +202,3 @@ class DeviceSession(Session):
     def _filled(self, batch: PackedBatch, bucket: Bucket) -> dict[str, NDArray[Any]]:
         """The graph's inputs for a batch that is filled up; valid until the next call of this or of `_feed`."""
         raise NotImplementedError
-
-
-def bound(session: onnxruntime.InferenceSession, inputs: Staged) -> Any:
-    """A binding of a session to inputs on the device."""
-    binding = session.io_binding()
-    for name, value in inputs.items():
-        binding.bind_ortvalue_input(name, value)
-    return binding

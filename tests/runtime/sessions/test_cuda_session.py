@@ -22,7 +22,7 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
 from strizh.runtime.packing import packed_inputs
-from strizh.runtime.sessions import captures, cuda, device, opening
+from strizh.runtime.sessions import bucket_graphs, captures, cuda, device, opening
 from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.device_memory import DeviceMemory
@@ -127,7 +127,7 @@ def test_cuda_results_are_the_callers_own(session: CudaSession) -> None:
 
 
 def test_cuda_graphs_are_bounded(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(bucket_graphs, "MOST_GRAPHS", 2)
     monkeypatch.setattr(cuda, "MOST_GRAPH_TOKENS", 200)
     batches: list[Any] = [batch_of(20), batch_of(50), batch_of(100), batch_of(300)]
     expected = [session.run(batch, SENTENCES) for batch in batches]
@@ -274,7 +274,8 @@ def counted(seen: list[str], name: str, inner: Any) -> Iterator[None]:
 def test_cuda_captures_have_no_other_work_beside_them(session: CudaSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread's first run of a graph may capture it: it waits for the copies of others, and they for it."""
     gate, seen = captures.Captures(), list[str]()
-    monkeypatch.setattr(device, "CAPTURES", gate)
+    for module in (device, bucket_graphs):
+        monkeypatch.setattr(module, "CAPTURES", gate)
     one = gate.one
     monkeypatch.setattr(gate, "one", lambda: counted(seen, "capture", one()))
     batch = batch_of(20)

@@ -160,11 +160,9 @@ def test_tensorrt_plug_in_is_given_few_shapes_each_in_one_place(
         for _ in range(3):
             for some in (slice(0, 1), slice(0, 5), slice(1, 6), slice(0, 7)):
                 assert (encoder.encode(TEXTS[some]) * expected[some]).sum(1).min() > 0.9999
-        shapes = {(graph.bucket.texts, graph.bucket.longest) for graph in session._graphs.values()}
-        longest = {bucket[1] for bucket in shapes}
-        assert {bucket[0] for bucket in shapes} == {1, 6, 7} and longest <= {16, 24, 32}, (
-            "8 texts are more than it takes"
-        )
+        shapes = {(bucket.texts, bucket.longest) for bucket in session._graphs.buckets}
+        longest = {shape[1] for shape in shapes}
+        assert {shape[0] for shape in shapes} == {1, 6, 7} and longest <= {16, 24, 32}, "8 texts are more than it takes"
         bindings = [call[0] for call in runs]
         assert len({id(binding) for binding in bindings[-8:]}) == 3, "the same bindings again and again"
 
