@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
 from strizh.export.weights import Array
 from strizh.kernels import reference as ops
+from strizh.kernels.reference_layer import encoder_layer
 
 Ids = Sequence[int]
 
@@ -60,9 +61,7 @@ def run(
     types = None if token_types is None else np.concatenate([np.asarray(row, np.int64) for row in token_types])
     x = _embed(spec, weights, ids, cu_seqlens, types)
     for index, layer in enumerate(spec.layers):
-        x = ops.encoder_layer(
-            x, cu_seqlens, _of_layer(weights, index), **_attributes(spec, layer, max(map(len, texts)))
-        )
+        x = encoder_layer(x, cu_seqlens, _of_layer(weights, index), **_attributes(spec, layer, max(map(len, texts))))
     if spec.final_norm:
         x = _norm(spec, weights, "final_norm", x)
     return Outputs(

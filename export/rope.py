@@ -21,7 +21,10 @@ def rope_of(scaling: Settings, dim: int, trained_positions: int, theta: float) -
     key = "rope_type" if scaling.has("rope_type") else "type"
     kind = scaling.text(key, "default")
     if kind not in _KINDS:
-        raise UnsupportedModel(f"{scaling.at} has {key} {kind!r}, an unknown RoPE scaling; known: {', '.join(_KINDS)}.")
+        raise UnsupportedModel(
+            f"{scaling.at} has {key} {kind!r}, an unknown RoPE scaling; expected one of {', '.join(_KINDS)}. "
+            "Export with --method trace (portable-fp32 only)."
+        )
     if dim % 2 or dim < 4:
         raise CheckpointError(
             f"the heads have {dim} numbers (hidden_size / num_attention_heads in config.json, or head_dim), which rotary "

@@ -1,5 +1,6 @@
 """BERT: post-norm blocks over learned absolute positions. multilingual-e5-small, LaBSE, rubert-mini and their kin."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def activation(config: Settings, key: str, default: str) -> Activation:
 def activation_named(name: str, key: str, config: Settings) -> Activation:
     """An activation by its transformers name, which is from `key` of the config."""
     if name not in _ACTIVATIONS:
-        raise UnsupportedModel(f"{config.at} has {config.name(key)} {name!r}; known: {', '.join(_ACTIVATIONS)}.")
+        raise unsupported(config, key, name, _ACTIVATIONS)
     return _ACTIVATIONS[name]
 
 
@@ -119,6 +120,14 @@ def token_types(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The token type table, whose first row every token of a single text gets."""
     name = "embeddings.token_type_embeddings.weight"
     return (name,) if name in checkpoint.names or checkpoint.config.index("type_vocab_size", 0) else ()
+
+
+def unsupported(config: Settings, key: str, found: str, known: Iterable[str]) -> UnsupportedModel:
+    """The error for a value that other models may have, with those that strizh knows."""
+    return UnsupportedModel(
+        f"{config.at} has {config.name(key)} {found!r}; expected one of {', '.join(known)}. "
+        "Export with --method trace (portable-fp32 only)."
+    )
 
 
 def add_first_row(table: Array, *rows: Array) -> Array:

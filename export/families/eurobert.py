@@ -11,7 +11,6 @@ from strizh.export.families.heads import is_classifier, sequence_classifier
 from strizh.export.rope import read_rope
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Norm, Pooling, Positions
 from strizh.export.weights import Source
-from strizh.runtime.errors import UnsupportedModel
 
 NAME = "eurobert"
 IGNORED = (r"lm_head\..*", r"dense\..*", r"classifier\..*", r"score\..*")  # of language models and classifiers
@@ -38,7 +37,7 @@ def _classifier(checkpoint: Checkpoint) -> Classifier | None:
     key = "classifier_pooling" if config.has("classifier_pooling") else "clf_pooling"  # the second as published
     pooling = config.text(key, "late")
     if pooling not in _CLASSIFIER_POOLINGS:
-        raise UnsupportedModel(f"{config.at} has {key} {pooling!r}; known: {', '.join(_CLASSIFIER_POOLINGS)}.")
+        raise bert.unsupported(config, key, pooling, _CLASSIFIER_POOLINGS)
     return sequence_classifier(checkpoint, _CLASSIFIER_POOLINGS[pooling], "gelu", hidden_of_tokens=pooling == "late")
 
 

@@ -12,7 +12,6 @@ from strizh.export.rope import rope_of
 from strizh.export.settings import Settings
 from strizh.export.spec import Classifier, EncoderSpec, Layer, Pooling, Positions, Rope
 from strizh.export.weights import Source, block
-from strizh.runtime.errors import UnsupportedModel
 
 NAME = "modernbert"
 IGNORED = (r"head\..*", r"decoder\..*", r"classifier\..*")  # of masked language models and classifiers
@@ -84,8 +83,7 @@ def _classifier(checkpoint: Checkpoint) -> Classifier | None:
         return None
     pooling = config.text("classifier_pooling", "cls")
     if pooling not in _CLASSIFIER_POOLINGS:
-        known = ", ".join(_CLASSIFIER_POOLINGS)
-        raise UnsupportedModel(f"{config.at} has classifier_pooling {pooling!r}; known: {known}.")
+        raise bert.unsupported(config, "classifier_pooling", pooling, _CLASSIFIER_POOLINGS)
     return sequence_classifier(
         checkpoint,
         _CLASSIFIER_POOLINGS[pooling],

@@ -230,10 +230,10 @@ def test_eurobert_pools_before_its_dense_layer_where_it_says_so(
 @pytest.mark.parametrize(
     ("family", "setting", "message"),
     [
-        ("eurobert", {"classifier_pooling": "max"}, "classifier_pooling 'max' is not known; known: bos, mean, late"),
-        ("modernbert", {"classifier_pooling": "max"}, "classifier_pooling 'max' is not known; known: cls, mean"),
-        ("modernbert", {"classifier_activation": "mish"}, "classifier_activation 'mish' is not known"),
-        ("deberta-v2", {"pooler_hidden_act": "mish"}, "pooler_hidden_act 'mish' is not known"),
+        ("eurobert", {"classifier_pooling": "max"}, "has classifier_pooling 'max'; expected one of bos, mean, late"),
+        ("modernbert", {"classifier_pooling": "max"}, "has classifier_pooling 'max'; expected one of cls, mean"),
+        ("modernbert", {"classifier_activation": "mish"}, "has classifier_activation 'mish'; expected one of gelu"),
+        ("deberta-v2", {"pooler_hidden_act": "mish"}, "has pooler_hidden_act 'mish'; expected one of gelu"),
         ("qwen3", {"pad_token_id": 2}, "ends every text with pad_token_id 2"),
     ],
 )
