@@ -144,7 +144,7 @@ def _pointer(x: Any) -> Any:
 
 
 class EncoderLayer:
-    """One packed layer; arguments are those of `reference.encoder_layer`, and `precision`.
+    """One packed layer; arguments are those of `reference_layer.encoder_layer`, and `precision`.
 
     "int8" means the products "qkv", "output", "up" and "down" but for those in `keep_bf16`; `smoothing` has a vector for
     some of them, as in `reference_int8.linear_int8`, where gate and up are one product.

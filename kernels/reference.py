@@ -2,18 +2,18 @@
 
 All texts of a batch lie one after the other: `cu_seqlens` int [batch + 1] says where each begins, and `hidden` is
 [total_tokens, hidden_size]. Linear weights are [out_features, in_features]. Every function takes arrays and numbers
-of any float type, computes in float64, and knows nothing of files, specs or engines.
+of any float type, computes in float64, and knows nothing of files, specs or engines. `reference_layer.py` makes a whole
+encoder layer of them.
 """
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strizh.kernels.relative import disentangled_bias, distances, relative_bias
+from strizh.kernels.relative import distances
 
 Array = NDArray[np.float64]
 
@@ -211,92 +211,3 @@ def normalize(x: ArrayLike) -> Array:
     """Rows scaled to length 1; a row of zeros (shorter than 1e-12) stays."""
     x = np.asarray(x, np.float64)
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12))
-
-
-def self_attention(
-    x: Array,
-    cu_seqlens: ArrayLike,
-    weights: Mapping[str, ArrayLike],
-    *,
-    head_size: int,
-    scale: float,
-    rope: Mapping[str, Any] | None = None,
-    window: int | None = None,
-    causal: bool = False,
-    relative_max_distance: int = 0,
-    norm_eps: float = 0.0,
-) -> Array:
-    """The attention half of a layer without norm and residual, [total_tokens, hidden]; see `encoder_layer`."""
-
-    def project(name: str, y: Array) -> Array:
-        return linear(y, weights[f"attention.{name}.weight"], weights.get(f"attention.{name}.bias"))
-
-    def heads(name: str) -> Array:
-        y = project(name, x).reshape(len(x), -1, head_size)
-        head_norm = weights.get(f"attention.{name}_norm.weight")
-        return y if head_norm is None else rms_norm(y, head_norm, norm_eps)
-
-    q, k, v = heads("q"), heads("k"), heads("v")
-    context = np.zeros_like(q)
-    for text in texts(cu_seqlens):
-        n = text.stop - text.start
-        qt, kt = q[text], k[text]
-        bias = None
-        if "relative_bias" in weights:
-            bias = relative_bias(weights["relative_bias"], n, max_distance=relative_max_distance)
-        tables = weights.get("attention.position_key"), weights.get("attention.position_query")
-        if any(table is not None for table in tables):
-            bias = disentangled_bias(qt, kt, *tables, scale=scale, max_distance=relative_max_distance)
-        if rope is not None:
-            inv_freq = inverse_frequencies(length=n, **rope)
-            qt, kt = rotate(qt, inv_freq), rotate(kt, inv_freq)
-        seen = visible(n, window=window, causal=causal)
-        context[text] = attention(qt, kt, v[text], scale=scale, seen=seen, bias=bias)
-    return project("o", context.reshape(len(x), -1))
-
-
-def encoder_layer(
-    hidden: ArrayLike,
-    cu_seqlens: ArrayLike,
-    weights: Mapping[str, ArrayLike],
-    *,
-    head_size: int,
-    activation: str,
-    attention_scale: float,
-    norm_kind: str,
-    norm_eps: float,
-    pre_norm: bool = False,
-    rope: Mapping[str, Any] | None = None,
-    window: int | None = None,
-    causal: bool = False,
-    relative_max_distance: int = 0,
-) -> Array:
-    """One encoder layer, [total_tokens, hidden] to the same.
-
-    `weights` has the slots of one layer without their "layers.N." prefix, and "relative_bias" where there is one; an
-    absent bias, gate, head norm, attention norm or position table is a layer without it. `rope`: theta, dim, scaling, factor,
-    trained_positions. Post-norm: norm(x + f(x)); pre-norm: x + f(norm(x)).
-    """
-    x = np.asarray(hidden, np.float64)
-
-    def pair(name: str) -> tuple[ArrayLike, ArrayLike | None]:
-        return weights[f"{name}.weight"], weights.get(f"{name}.bias")
-
-    def normed(y: Array, slot: str) -> Array:
-        return norm(y, *pair(slot), kind=norm_kind, eps=norm_eps) if f"{slot}.weight" in weights else y
-
-    def attend(y: Array) -> Array:
-        return self_attention(
-            y, cu_seqlens, weights, head_size=head_size, scale=attention_scale, rope=rope, window=window,
-            causal=causal, relative_max_distance=relative_max_distance, norm_eps=norm_eps,
-        )  # fmt: skip
-
-    def feed(y: Array) -> Array:
-        gate = pair("mlp.gate") if "mlp.gate.weight" in weights else None
-        return mlp(y, pair("mlp.up"), pair("mlp.down"), activation=activation, gate=gate)
-
-    if pre_norm:
-        x = x + attend(normed(x, "attention.norm"))
-        return x + feed(normed(x, "mlp.norm"))
-    x = normed(x + attend(x), "attention.norm")
-    return normed(x + feed(x), "mlp.norm")

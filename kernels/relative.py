@@ -1,6 +1,6 @@
 """Attention scores that come from the distance of two tokens: T5's bias and DeBERTa's disentangled terms, in float64.
 
-The definitions behind `reference.self_attention`, in a file of their own because exports make their tables from them too.
+The definitions behind `reference_layer.self_attention`, in a file of their own because exports make their tables from them too.
 """
 
 import numpy as np

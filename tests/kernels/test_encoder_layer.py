@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strizh.kernels import native, reference
+from strizh.kernels import native, reference_layer
 
 Random = np.random.Generator
 # Awkward lengths in one batch: none, one token, around 16 and 32, and one that crosses a block of rows and of keys.
@@ -70,8 +70,8 @@ def test_error_is_at_most_twice_plain_arithmetics(
     weights = random_layer(*GEOMETRIES[name]["sizes"], **made)
     cu_seqlens = np.cumsum([0, *AWKWARD])
     hidden = rng.normal(size=(cu_seqlens[-1], GEOMETRIES[name]["sizes"][0])).astype(np.float32)
-    exact = reference.encoder_layer(hidden, cu_seqlens, weights, **options)
-    plain = plainly(precision, reference.encoder_layer, hidden, cu_seqlens, weights, **options)
+    exact = reference_layer.encoder_layer(hidden, cu_seqlens, weights, **options)
+    plain = plainly(precision, reference_layer.encoder_layer, hidden, cu_seqlens, weights, **options)
 
     fast = native.EncoderLayer(weights, precision=precision, **options)(hidden, cu_seqlens)
 
@@ -86,7 +86,7 @@ def test_every_length_alone(isa: str, length: int, random_layer: Callable[..., A
     _, options = describe({"sizes": (64, 2, 2, 32, 96), "rope": {**ROPE, "dim": 32}})
     weights = random_layer(64, 2, 2, 32, 96)
     hidden = rng.normal(size=(length, 64)).astype(np.float32)
-    exact = reference.encoder_layer(hidden, [0, length], weights, **options)
+    exact = reference_layer.encoder_layer(hidden, [0, length], weights, **options)
     fast = native.EncoderLayer(weights, precision="fp32", **options)(hidden, [0, length])
     # Sums of at most 96 products and a softmax over the text, on values of size 1: eps * sqrt(terms), times ten.
     assert np.abs(fast - exact).max() <= 10 * np.sqrt(96 + length) * np.finfo(np.float32).eps * np.abs(exact).max()
@@ -108,8 +108,8 @@ def test_gelu_far_outside_its_curve(
     weights = random_layer(64, 2, 2, 32, 96)
     weights["mlp.up.bias"] = np.full(96, bias)
     hidden = rng.normal(size=(40, 64)).astype(np.float32)
-    exact = reference.encoder_layer(hidden, [0, 40], weights, **options)
-    plain = plainly("bf16", reference.encoder_layer, hidden, [0, 40], weights, **options)
+    exact = reference_layer.encoder_layer(hidden, [0, 40], weights, **options)
+    plain = plainly("bf16", reference_layer.encoder_layer, hidden, [0, 40], weights, **options)
     fast = native.EncoderLayer(weights, precision="bf16", **options)(hidden, [0, 40])
     assert rms(fast - exact) <= 2 * rms(plain - exact)
 
@@ -119,7 +119,7 @@ def test_extreme_scores_stay_finite(isa: str, random_layer: Callable[..., Any], 
     _, options = describe({"sizes": (64, 2, 2, 32, 96), "attention_scale": 1000.0})
     weights = random_layer(64, 2, 2, 32, 96)
     hidden = rng.normal(size=(300, 64)).astype(np.float32)
-    exact = reference.encoder_layer(hidden, [0, 300], weights, **options)
+    exact = reference_layer.encoder_layer(hidden, [0, 300], weights, **options)
     fast = native.EncoderLayer(weights, precision="fp32", **options)(hidden, [0, 300])
     # Where two keys nearly tie, rounding the score decides: those rows may differ, but not many and never by NaN.
     assert np.isfinite(fast).all()

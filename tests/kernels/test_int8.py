@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strizh.kernels import layout, native, reference, reference_int8
+from strizh.kernels import layout, native, reference, reference_int8, reference_layer
 
 Random = np.random.Generator
 OPTIONS: dict[str, Any] = {
@@ -124,7 +124,7 @@ def test_gated_products_add_the_outliers_of_both_halves(
     for name in ("mlp.gate", "mlp.up"):
         weights[f"{name}.weight"][:, 11] /= 200
     hidden = rng.normal(size=(50, 96)).astype(np.float32)
-    want = reference.encoder_layer(hidden, [0, 50], weights, **options)
+    want = reference_layer.encoder_layer(hidden, [0, 50], weights, **options)
     got = native.EncoderLayer(weights, precision="int8", **options)(hidden, [0, 50])
     cosine = (reference.normalize(got) * reference.normalize(want)).sum(-1)
     assert cosine.min() > 0.999
@@ -146,7 +146,7 @@ def test_products_that_stay_bf16_are_closer(
     weights = random_layer(96, 3, 3, 32, 160)
     cu_seqlens = [0, 1, 40, 200]
     hidden = rng.normal(size=(200, 96)).astype(np.float32)
-    want = reference.encoder_layer(hidden, cu_seqlens, weights, **OPTIONS)
+    want = reference_layer.encoder_layer(hidden, cu_seqlens, weights, **OPTIONS)
 
     def error(**how: Any) -> float:
         got = native.EncoderLayer(weights, **how, **OPTIONS)(hidden, cu_seqlens)
@@ -182,7 +182,7 @@ def test_smoothing_takes_outliers_out_of_the_rows(
             weights[f"{slot}.{part}"][[3, 40]] *= 30
     if not pre_norm:
         hidden[:, [3, 40]] *= 30
-    want = reference.encoder_layer(hidden, cu_seqlens, weights, **options)
+    want = reference_layer.encoder_layer(hidden, cu_seqlens, weights, **options)
 
     def error(got: Any) -> float:
         return float(np.sqrt(np.mean((got - want) ** 2)))
@@ -193,7 +193,7 @@ def test_smoothing_takes_outliers_out_of_the_rows(
         )
 
     plain = error(
-        plainly("int8", reference.encoder_layer, hidden, cu_seqlens, weights, smoothing=with_slots, **options)
+        plainly("int8", reference_layer.encoder_layer, hidden, cu_seqlens, weights, smoothing=with_slots, **options)
     )
     assert layer(smoothing=smoothing) <= 2 * plain
     assert layer(smoothing=smoothing) < layer()
