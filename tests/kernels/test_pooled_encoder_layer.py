@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strizh.kernels import native, reference, set_threads
+from strizh.kernels import native, reference, reference_layer, set_threads
 
 Random = np.random.Generator
 PLAIN: dict[str, Any] = {"activation": "gelu", "norm_kind": "layer_norm", "norm_eps": 1e-6}
@@ -69,7 +69,7 @@ def test_it_is_what_its_definition_says(
     weights = random_layer(*sizes, **made_with)
     options = PLAIN | {"head_size": sizes[3], "attention_scale": sizes[3] ** -0.5} | others
     hidden, cu_seqlens = hidden_of(BATCHES["awkward"], sizes[0], rng)
-    exact = reference.pool(reference.encoder_layer(hidden, cu_seqlens, weights, **options), cu_seqlens, pooling)
+    exact = reference.pool(reference_layer.encoder_layer(hidden, cu_seqlens, weights, **options), cu_seqlens, pooling)
     fast = native.EncoderLayer(weights, precision="fp32", **options).pooled(hidden, cu_seqlens, pooling)
     # Sums of at most 3200 products, on values of size 1: eps * sqrt(terms), times ten for the sums one after the other.
     assert np.abs(fast - exact).max() <= 10 * np.sqrt(3200) * np.finfo(np.float32).eps * np.abs(exact).max()
