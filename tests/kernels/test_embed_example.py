@@ -42,10 +42,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["mean", "cls"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whose vectors are of all tokens, or of one: that graph has an input more."""
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    export_model(_ROOT / "tests/data/rope-e5-tiny-ru", folder, variants=["cpu-fp32", "cpu-bf16"], verify=False)
+    variants = ["cpu-fp32", "cpu-bf16"]
+    export_model(_ROOT / "tests/data/rope-e5-tiny-ru", folder, variants=variants, pooling=request.param, verify=False)
     return folder
 
 

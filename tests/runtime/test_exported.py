@@ -10,8 +10,10 @@ import pytest
 
 import strizh
 from strizh import kernels
+from strizh.export import export_model
 from strizh.runtime.errors import TruncationWarning
 
+CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 PADDED = ("portable-fp32", "ort-fp32")
 PACKED = ("cpu-fp32", "cpu-bf16") if kernels.library_path() else ()
 TEXTS = [
@@ -47,6 +49,19 @@ def test_a_text_alone_is_the_same_text_in_any_batch(encoder: strizh.Encoder) -> 
         np.testing.assert_array_equal(together, alone[order])
     else:  # the shapes of the products differ, and with them the order of the sums
         np.testing.assert_allclose(together, alone[order], atol=2e-5)
+
+
+@pytest.mark.skipif(not PACKED, reason="the kernels were not built")
+@pytest.mark.parametrize("pooling", ["cls", "last"])
+def test_vectors_of_one_token_are_rows_of_its_token_vectors(pooling: str, tmp_path: Path) -> None:
+    """Bit for bit, though the graph computes no other row where only vectors are asked for."""
+    export_model(CHECKPOINT, tmp_path / "bundle", variants=PACKED, pooling=pooling, normalize=False, verify=False)
+    for variant in PACKED:
+        with strizh.load(tmp_path / "bundle", variant) as encoder:
+            vectors, tokens = encoder.encode(TEXTS), encoder.encode_token_embeddings(TEXTS)
+            rows = [found.vectors[0 if pooling == "cls" else -1] for found in tokens]
+            np.testing.assert_array_equal(vectors, rows)
+            np.testing.assert_array_equal(encoder.encode(TEXTS), vectors)
 
 
 def test_the_default_prompt_is_the_checkpoints(encoder: strizh.Encoder) -> None:
