@@ -17,9 +17,11 @@ from strizh.export.quantize.calibration import Ids
 from strizh.export.write import ExternalData
 from strizh.runtime.cores import usable_cores
 
+_A_RUN = 12  # tokens whose products take as long as making every weight float, which a run begins with
+
 
 class Run(Protocol):
-    """A padded graph's outputs [texts, ...] by name, of texts of one length; `switches` are further inputs."""
+    """A padded graph's outputs [texts, ...] by name; `switches` are further inputs. Shorter texts are padded on the right."""
 
     def __call__(self, texts: Sequence[Ids], **switches: Any) -> dict[str, NDArray[Any]]: ...
 
@@ -32,6 +34,21 @@ def of_one_length(texts: Sequence[Ids]) -> list[list[int]]:
     for number, text in enumerate(texts):
         found.setdefault(len(text), []).append(number)
     return list(found.values())
+
+
+def of_like_length(texts: Sequence[Ids]) -> list[list[int]]:
+    """The numbers of the texts in batches, longest first, whose padding costs no more than another run: for vectors, which
+    padding does not change, and for values inside the graph of which none is read.
+    """
+    batches: list[list[int]] = []
+    for number in sorted(range(len(texts)), key=lambda number: -len(texts[number])):
+        if batches:
+            longest = len(texts[batches[-1][0]])
+            if sum(longest - len(texts[other]) for other in (*batches[-1], number)) <= _A_RUN:
+                batches[-1].append(number)
+                continue
+        batches.append([number])
+    return batches
 
 
 @contextmanager
@@ -58,8 +75,11 @@ def opened(
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
         def run(texts: Sequence[Ids], **switches: Any) -> dict[str, NDArray[Any]]:
-            ids = np.asarray(texts, np.int64)
-            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), **switches}
+            lengths = np.array([len(text) for text in texts])
+            mask = np.arange(lengths.max()) < lengths[:, None]
+            ids = np.zeros(mask.shape, np.int64)
+            ids[mask] = np.concatenate(texts)
+            feed = {"input_ids": ids, "attention_mask": mask.astype(np.int64), **switches}
             return dict(zip(outputs, session.run(list(outputs), feed), strict=True))
 
         yield run

@@ -11,7 +11,7 @@ import onnx
 from strizh.export.parity import cosines
 from strizh.export.passes.int8_products import quantize_products
 from strizh.export.quantize.calibration import Ids
-from strizh.export.quantize.probe import Run, of_one_length, opened
+from strizh.export.quantize.probe import Run, of_like_length, opened
 from strizh.export.quantize.sensitivity import Cosines, Measure
 from strizh.export.quantize.site import Site
 from strizh.export.weights import Array
@@ -45,7 +45,7 @@ def trial(
             switches: dict[str, Any] = {site.name: np.array(site in on) for site in sites} if switched else {}
             judged = [every[row] for row in rows]
             vectors = np.empty((len(judged), expected.shape[1]), np.float32)
-            for together in of_one_length(judged):
+            for together in of_like_length(judged):
                 batch = [judged[number] for number in together]
                 vectors[together] = run(batch, **switches)["sentence_embedding"]
             return cosines(vectors, expected[rows])
