@@ -21,6 +21,8 @@ from strizh.runtime.sessions.session import Output, Session
 from strizh.runtime.tokenization import Overflow, Tokenizer
 from strizh.runtime.vectors import Float32
 
+_MOST_THREADS = 1024  # a pool is as large as it is told to be: 100,000 threads take 12 GB before the first text
+
 
 class LoadedBundle:
     """What every use of a bundle needs; the uses themselves are its subclasses' methods.
@@ -39,6 +41,8 @@ class LoadedBundle:
         for name, value in (("threads", threads), ("max_batch_tokens", max_batch_tokens)):
             if value is not None and not is_count(value):
                 raise UsageError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if threads is not None and threads > _MOST_THREADS:
+            raise UsageError(f"threads is {threads}, expected at most {_MOST_THREADS}: more than cores make nothing quicker")
         if isinstance(providers, str):
             raise UsageError(f"providers is the string {providers!r}, expected a list of names: [{providers!r}]")
         self._bundle = Bundle(bundle)

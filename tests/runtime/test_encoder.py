@@ -210,6 +210,8 @@ def test_wrong_options_are_named(make_bundle: MakeBundle, encoder: strizh.Encode
         for wrong in (0, -1, 2.5, "8", True):
             with pytest.raises(UsageError, match=f"{name} is"):
                 strizh.load(make_bundle(), **{name: wrong})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="threads is 100000, expected at most 1024"):
+        strizh.load(make_bundle(), threads=100_000)
     with pytest.raises(UsageError, match="variant is 'cpu-bf16', this bundle has portable-fp32"):
         strizh.load(make_bundle(), "cpu-bf16")
     with (
