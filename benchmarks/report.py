@@ -105,7 +105,7 @@ def _summary(throughput: dict[str, Any], drawn: Sequence[str], at: str) -> str:
     shown = [f"![{name}]({at}/{name}.svg)" for name in _one_of_each_kind(drawn)]
     parts = [f"**{markdown.cpu(throughput)}**", headlines.speed(throughput), headlines.shortfalls(throughput)]
     where = f"Every engine and suite, the runs and their commits, all goals and plots: [{at}]({at}/{PAGE})."
-    return "\n\n".join([*parts, "\n".join(shown), where])
+    return "\n\n".join([*parts, " ".join(shown), where])
 
 
 def _one_of_each_kind(drawn: Sequence[str]) -> list[str]:

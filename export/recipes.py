@@ -1,10 +1,11 @@
 """The variants a bundle can hold, as constants that a person can read."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from strizh.runtime.errors import UsageError
+from strizh.runtime.errors import BundleError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,18 @@ RECIPES = {
 
 
 def promise_of(name: str, details: Mapping[str, Any]) -> Promise:
-    """What a variant of a bundle promises: its recipe's, or what its export changed it to."""
-    return Promise(**details["promise"]) if "promise" in details else find_recipe(name).promise
+    """What a variant of a bundle promises: its recipe's, or what its export changed it to; `BundleError` for what is none."""
+    if (changed := details.get("promise")) is None:
+        return find_recipe(name).promise
+    try:
+        promise = Promise(**changed)
+        math.fsum(figure for figure in astuple(promise) if figure is not None)
+    except TypeError:
+        raise BundleError(
+            f"the details of {name} hold no promise but {changed!r:.80}; expected the least and the mean cosine. "
+            "Export the bundle again."
+        ) from None
+    return promise
 
 
 def find_recipe(name: str) -> Recipe:

@@ -6,6 +6,7 @@ from strizh.export.settings import Settings
 from strizh.export.spec import EncoderSpec, Rope, Scaling
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
 
+_MOST_FACTOR = 1e6  # the angles of a larger one would leave float32
 _KINDS = {"default": Scaling.NONE, "none": Scaling.NONE, "linear": Scaling.LINEAR, "dynamic": Scaling.DYNAMIC}
 
 
@@ -31,8 +32,8 @@ def rope_of(scaling: Settings, dim: int, trained_positions: int, theta: float) -
             "positions cannot turn in pairs; expected an even number of at least 4. Compare them with the published ones."
         )
     factor = scaling.positive("factor", 1.0)
-    if _KINDS[kind] is not Scaling.NONE and factor <= 1.0:
-        raise scaling.wrong("factor", f"a number above 1 for RoPE scaling {kind!r}")
+    if _KINDS[kind] is not Scaling.NONE and not 1.0 < factor <= _MOST_FACTOR:
+        raise scaling.wrong("factor", f"a number above 1 and at most {_MOST_FACTOR:g} for RoPE scaling {kind!r}")
     return Rope(theta, dim, _KINDS[kind], factor, trained_positions)
 
 
@@ -45,8 +46,11 @@ def parse_scaling(text: str) -> tuple[Scaling, float]:
         number = float(factor)
     except ValueError:
         number = 0.0
-    if kind not in ("linear", "dynamic") or not 1.0 < number < float("inf"):
-        raise UsageError(f"RoPE scaling {text!r} is not known; expected none, linear:F or dynamic:F with F above 1.")
+    if kind not in ("linear", "dynamic") or not 1.0 < number <= _MOST_FACTOR:
+        raise UsageError(
+            f"RoPE scaling {text!r} is not known; expected none, linear:F or dynamic:F with F above 1 and at most "
+            f"{_MOST_FACTOR:g}."
+        )
     return Scaling(kind), number
 
 

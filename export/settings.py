@@ -9,6 +9,7 @@ from typing import Any
 from strizh.runtime.errors import CheckpointError
 
 _MOST = 2**31 - 1
+_KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 _LARGEST = 1e12  # beyond every eps, theta and factor; products of two stay finite
 
 
@@ -125,5 +126,6 @@ def read_json(path: Path, kind: type) -> Any:
     except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable JSON ({error}). Download it again.") from error
     if not isinstance(value, kind):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}, expected a {kind.__name__}.")
+        found = _KINDS.get(type(value), f"the value {json.dumps(value)[:60]}")
+        raise CheckpointError(f"{path} holds {found}; expected {_KINDS[kind]}. Compare it with the published one.")
     return value

@@ -185,6 +185,8 @@ def _lines(name: str, stream: BinaryIO) -> Iterator[tuple[int, str, int]]:
         end += len(line)
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
+            if not line:  # the mark was all there is
+                return
         try:
             yield number, line.decode(), end
         except UnicodeDecodeError as error:

@@ -56,7 +56,7 @@ def test_only_rotary_positions_can_be_left_behind_and_not_silently(make_checkpoi
 
 
 @pytest.mark.parametrize(
-    "text", ["dynamic", "dynamic:1", "dynamic:nan", "yarn:2", "linear:-1", "none:2", "dynamic:inf"]
+    "text", ["dynamic", "dynamic:1", "dynamic:nan", "yarn:2", "linear:-1", "none:2", "dynamic:inf", "dynamic:1e7"]
 )
 def test_a_wrong_rope_scaling_lists_the_right_ones(make_checkpoint: MakeCheckpoint, text: str) -> None:
     with pytest.raises(UsageError, match="expected none, linear:F or dynamic:F"):

@@ -1,6 +1,7 @@
 """`strizh verify`: what it measures, what it catches, what it stores."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from strizh import kernels
 from strizh.export import export_model, instruction_sets
 from strizh.export.commands import verify as command
 from strizh.export.parity import parity_texts
+from strizh.export.recipes import CPU_INT8, Promise, promise_of
 from strizh.export.verify import lengths, sentences_of, texts_of
 from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import MANIFEST, TOKENIZER, File, read_manifest
@@ -171,3 +173,12 @@ def refuse_beyond(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variant_that_the_bundle_lacks_is_named_with_those_it_has(bundle: Path) -> None:
     with pytest.raises(UsageError, match=r"'cpu-fp64' is not in this bundle; it has portable-fp32, ort-fp32"):
         verify(bundle, "--variants", "cpu-fp64")
+
+
+@pytest.mark.parametrize("promise", ["high", {"cosine_min": "high", "cosine_mean": 1.0}, {"cosine": 1.0}, [0.9, 0.9]])
+def test_a_promise_that_is_none_is_one_line(promise: object) -> None:
+    with pytest.raises(BundleError, match=r"the details of cpu-int8 hold no promise but .*Export the bundle again"):
+        promise_of("cpu-int8", {"promise": promise})
+    assert promise_of("cpu-int8", {"promise": None}) == promise_of("cpu-int8", {}) == CPU_INT8.promise
+    kept = Promise(0.9, 0.95)
+    assert promise_of("cpu-int8", {"promise": dataclasses.asdict(kept)}) == kept
