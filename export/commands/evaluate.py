@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle(arguments.bundle)
     if arguments.limit is not None and arguments.limit < 2:
         raise UsageError(f"--limit is {arguments.limit}; expected at least 2 rows.")
+    if unknown := [name for name in arguments.variants or () if name not in bundle.manifest.variants]:
+        raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(bundle.manifest.variants)}.")
     tasks = find_tasks(arguments.data, arguments.column, arguments.tasks, arguments.limit)
     results = evaluate(
         arguments.bundle,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from strizh.export.evaluate.task import Array, Measure, Row, Text
+from strizh.runtime.errors import UsageError
 
 _FOLDS = 5
 _RIDGE = 1.0
@@ -46,4 +47,6 @@ def read(name: str, rows: Sequence[Row], column: str) -> Classification | None:
         folds = np.where([row["split"] == "test" for row in rows], 0, -1)
     else:
         folds = np.arange(len(rows)) % _FOLDS
+    if len(np.unique(folds)) < 2:
+        raise UsageError(f"{name} has rows to test or rows to learn from, but not both; expected some of each.")
     return Classification(name, [Text(row[column], "symmetric") for row in rows], labels, folds)

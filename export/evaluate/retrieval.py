@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from strizh.export.evaluate.task import Array, Measure, Row, Text
+from strizh.runtime.errors import UsageError
 
 _DEPTH = 10
 
@@ -45,6 +46,11 @@ def read_questions(name: str, rows: Sequence[Row], passages: Sequence[Row], colu
     """Rows whose `ctx` is the number of the passage, of a file of its own, that answers them."""
     if not {column, "ctx"} <= rows[0].keys() or column not in passages[0]:
         return None
+    for row in rows:
+        if type(row["ctx"]) is not int or not 0 <= row["ctx"] < len(passages):
+            raise UsageError(
+                f"{row.place} has ctx {row['ctx']!r:.40}; expected the number of a passage, from 0 to {len(passages) - 1}."
+            )
     texts = [Text(row[column], "query") for row in rows] + [Text(row[column], "passage") for row in passages]
     return Retrieval(name, texts, [frozenset({row["ctx"]}) for row in rows])
 

@@ -27,7 +27,7 @@ def read(name: str, rows: Sequence[Row], column: str) -> Similarity | None:
     if not {column, second, "score"} <= rows[0].keys():
         return None
     texts = [Text(row[key], "symmetric") for key in (column, second) for row in rows]
-    return Similarity(name, texts, np.array([row["score"] for row in rows], np.float64))
+    return Similarity(name, texts, np.array([row.number("score") for row in rows]))
 
 
 def spearman(pairs: Array) -> float:

@@ -13,6 +13,7 @@ Array = NDArray[Any]
 Role = Literal["query", "passage", "symmetric"]
 
 _RESAMPLES = 1000
+_LARGEST = 1e300  # of float64, with room for sums
 _SEED = 20250801
 
 
@@ -20,6 +21,15 @@ class Row(dict[str, Any]):
     """One object of a file, which knows where it stands."""
 
     place = "a row"
+
+    def number(self, key: str) -> float:
+        """A field that is a finite number; `UsageError` names its row."""
+        value = self[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
+            raise UsageError(
+                f"{self.place} has {key} {value!r:.40}; expected a number. Correct it, or take the row out."
+            )
+        return float(value)
 
     def __missing__(self, key: str) -> Any:
         raise UsageError(f"{self.place} has no key {key!r}, which the first row has. Give it one, or take the row out.")

@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 < args.seconds < math.inf:
         raise UsageError(f"--seconds is {args.seconds:g}, expected a finite number above 0: what a turn takes")
+    if math.isnan(args.least_cosine):
+        raise UsageError("--least-cosine is nan, expected a number such as 0.999")
     if args.save_tuning:  # a measurement takes half a minute: that its result cannot be written has to be known before
         check_place("--save-tuning", args.save_tuning)
     with ExitStack() as stack:

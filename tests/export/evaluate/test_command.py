@@ -96,8 +96,10 @@ def test_beside_the_checkpoint_in_pytorch(
 def test_wrong_arguments_are_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(bundle), "--data", str(tmp_path)]) == 2
     assert main(["evaluate", str(bundle), "--data", str(tmp_path), "--limit", "1"]) == 2
+    assert main(["evaluate", str(bundle), "--data", str(tmp_path), "--variants", "portable-fp32,x"]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
+    assert len(said) == 3
+    assert "variant 'x' is not in this bundle; it has portable-fp32" in said[2]
     assert "holds no .jsonl file with a task" in said[0]
     assert "expected at least 2 rows" in said[1]
 

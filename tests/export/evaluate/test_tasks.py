@@ -9,13 +9,11 @@ import pytest
 
 from strizh.export.evaluate import bitext, classification, paraphrase, retrieval, sts
 from strizh.export.evaluate.find import find_tasks
-from strizh.export.evaluate.task import Measure, interval
+from strizh.export.evaluate.task import Measure, Row, interval
 from strizh.runtime.errors import UsageError
 
-Row = dict[str, Any]
 
-
-def write(folder: Path, name: str, rows: list[Row]) -> None:
+def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / f"{name}.jsonl").write_text(lines + "\n", encoding="utf-8")
 
@@ -34,7 +32,8 @@ def test_spearman_of_ranks_with_ties() -> None:
 
 def test_similarity_follows_the_angle_between_the_sides() -> None:
     rows = [
-        {"text": f"a{i}", "text2": f"b{i}", "en": "x", "en2": "y", "score": score} for i, score in enumerate((5, 3, 0))
+        Row({"text": f"a{i}", "text2": f"b{i}", "en": "x", "en2": "y", "score": score})
+        for i, score in enumerate((5, 3, 0))
     ]
     task = sts.read("pairs", rows, "text")
     assert task and [text.text for text in task.texts] == ["a0", "a1", "a2", "b0", "b1", "b2"]
@@ -105,7 +104,7 @@ def test_files_are_known_by_their_keys(tmp_path: Path) -> None:
     write(tmp_path, "c_paragraphs", [{"text": "а", "en": "a"}])
     write(tmp_path, "d_docs", [{"query_ru": "а", "query_en": "a", "text": "б"}])
     write(tmp_path, "e_same", [{"text": "а", "text2": "б", "label": 1}, {"text": "а", "text2": "в", "label": 0}])
-    write(tmp_path, "f_topics", [{"text": "а", "label": "x"}])
+    write(tmp_path, "f_topics", [{"text": "а", "label": "x"}, {"text": "б", "label": "y"}])
     write(tmp_path, "g_plain", [{"text": "а"}])
     assert {task.name: type(task).__name__ for task in find_tasks(tmp_path)} == {
         "a_sts": "Similarity",
@@ -134,7 +133,12 @@ def test_a_limit_cuts_questions_but_not_what_they_are_searched_in(tmp_path: Path
         ('{"text": "a", "label": 1}\n[1]\n', "line 2 is list"),
         ('{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2 has no key 'label', which the first row has"),
         ('{"text": "a", "label": 1}\n{"text": 5, "label": 1}\n', "has the text 5; expected a string"),
-        ('{"text": "a", "text2": "b", "score": "much"}\n', "holds a value of the wrong type"),
+        ('{"text": "a", "text2": "b", "score": "much"}\n', "line 1 has score 'much'; expected a number"),
+        ('{"text": "a", "text2": "b", "score": null}\n', "line 1 has score None; expected a number"),
+        ('{"text": "a", "text2": "b", "score": NaN}\n', "line 1 has score nan; expected a number"),
+        ('{"text": "a", "text2": "b", "score": 1' + "0" * 400 + "}\n", "line 1 has score 1000.*; expected a number"),
+        ('{"text": "a", "label": 1, "split": "test"}\n' * 2, "has rows to test or rows to learn from, but not both"),
+        ('{"text": "a", "label": 1, "split": "train"}\n' * 2, "has rows to test or rows to learn from, but not both"),
         ("[" * 100_000, "line 1 is not JSON"),
         ('{"text": "a"}\n', "no .jsonl file with a task"),
     ],
@@ -159,4 +163,15 @@ def test_a_folder_that_is_not_there_and_a_file_that_is_no_text_are_said(tmp_path
         find_tasks(tmp_path / "nowhere")
     (tmp_path / "x.jsonl").write_bytes('{"text": "ночь"}'.encode("cp1251"))
     with pytest.raises(UsageError, match="is not UTF-8"):
+        find_tasks(tmp_path)
+
+
+@pytest.mark.parametrize("ctx", ["5", '"0"', "-1", "0.0", "true", "null"])
+def test_a_question_whose_passage_is_not_there_is_named(tmp_path: Path, ctx: str) -> None:
+    questions = '{"text": "кто", "ctx": 1}\n{"text": "где", "ctx": ' + ctx + "}\n"
+    (tmp_path / "questions.jsonl").write_text(questions, encoding="utf-8")
+    (tmp_path / "paragraphs.jsonl").write_text('{"text": "стриж"}\n{"text": "небо"}\n', encoding="utf-8")
+    with pytest.raises(
+        UsageError, match=r"questions\.jsonl line 2 has ctx .*; expected the number of a passage, from 0 to 1"
+    ):
         find_tasks(tmp_path)

@@ -142,6 +142,7 @@ def test_a_variant_too_far_from_the_model_is_not_recommended(strizh: Command, ex
     ("options", "line"),
     [
         (("--seconds", 0), "--seconds is 0, expected a finite number above 0"),
+        (("--least-cosine", "nan"), "--least-cosine is nan, expected a number such as 0.999"),
         (("--seconds", "nan"), "--seconds is nan, expected a finite number above 0"),
         (("--seconds", "inf"), "--seconds is inf, expected a finite number above 0"),
         (("--save-tuning", "no/such/folder/tuning.json"), "its folder does not exist; make it first"),
