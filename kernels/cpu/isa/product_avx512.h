@@ -95,9 +95,8 @@ static inline void product_tile(size_t rows, const char* a, size_t a_stride, con
                                 size_t c_stride, bool accumulate, SumOrder order, Fetch fetch) {
   if (fetch.begin == nullptr) fetch.begin = fetch.end = b;  // what is in the cache already costs next to nothing
   if constexpr (precision == Precision::bf16) {
-    if (order == SumOrder::tiles) return product_in_tiles_order<false>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
-    if (order == SumOrder::tiles_of_rows_apart)
-      return product_in_tiles_order<true>(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+    if (order == SumOrder::tiles) return product_in_tiles_order(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+    if (order == SumOrder::tiles_of_rows_apart) return product_stored_apart(rows, a, a_stride, b, lines, c, c_stride, accumulate);
   }
 #define STRIZH_CASE(ROWS) \
   case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);

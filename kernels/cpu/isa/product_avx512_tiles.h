@@ -34,16 +34,14 @@ static inline void put_apart(const char* a, size_t rows, PairsOfRow* to) {
 #define STRIZH_PUT_APART(r) _mm512_storeu_ps(c + r * c_stride + column, _mm512_add_ps(even##r, odd##r));
 
 #define STRIZH_TILE_APART(ROWS) \
-  template <bool stored_apart> \
   static void product_apart_##ROWS(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride, \
                                    bool accumulate, Fetch fetch) { \
-    alignas(64) PairsOfRow buffer[stored_apart ? 1 : ROWS]; \
+    alignas(64) PairsOfRow pairs[ROWS]; \
     const char* next = fetch.begin; \
     const size_t step = fetch_step(fetch, lines); \
     for (size_t line = 0; line < lines; line++, a += a_stride, b += panel_bytes(1), accumulate = true) { \
       meet_page<Precision::bf16>(next, step, fetch.limit); \
-      if (!stored_apart) put_apart(a, ROWS, buffer); \
-      const PairsOfRow* pairs = stored_apart ? reinterpret_cast<const PairsOfRow*>(a) : buffer; \
+      put_apart(a, ROWS, pairs); \
       _Pragma("GCC unroll 1") \
       for (size_t column = 0; column < kPanelColumns; column += 16) { \
         STRIZH_ROWS_##ROWS(STRIZH_BEGIN_APART) \
@@ -62,11 +60,59 @@ static inline void put_apart(const char* a, size_t rows, PairsOfRow* to) {
 
 STRIZH_HEIGHTS(STRIZH_TILE_APART)
 
-template <bool stored_apart>
 static void product_in_tiles_order(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                                    size_t c_stride, bool accumulate, Fetch fetch) {
 #define STRIZH_CASE(ROWS) \
-  case ROWS: return product_apart_##ROWS<stored_apart>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
+  case ROWS: return product_apart_##ROWS(a, a_stride, b, lines, c, c_stride, accumulate, fetch);
   switch (rows) { STRIZH_HEIGHTS(STRIZH_CASE) }
 #undef STRIZH_CASE
+}
+
+// The same where both operands are stored apart, as attention's are: six rows of 32 columns, so that a group of a row that is
+// loaded meets both halves of the columns. Loads are what bounds the other shape.
+#define STRIZH_BEGIN_STORED(r) \
+  __m512 low_even##r = _mm512_setzero_ps(), high_even##r = low_even##r, low_odd##r = low_even##r, high_odd##r = low_even##r;
+#define STRIZH_STEP_STORED(r) { \
+  const __m512i even = _mm512_set1_epi32(pairs[r][group]), odd = _mm512_set1_epi32(pairs[r][group + 1]); \
+  dot_bf16(low_even##r, even, low_of_even); \
+  dot_bf16(high_even##r, even, high_of_even); \
+  dot_bf16(low_odd##r, odd, low_of_odd); \
+  dot_bf16(high_odd##r, odd, high_of_odd); }
+#define STRIZH_ADD_STORED(r) { \
+  float* to = c + r * c_stride; \
+  _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), _mm512_add_ps(low_even##r, low_odd##r))); \
+  _mm512_storeu_ps(to + 16, _mm512_add_ps(_mm512_loadu_ps(to + 16), _mm512_add_ps(high_even##r, high_odd##r))); }
+#define STRIZH_PUT_STORED(r) \
+  _mm512_storeu_ps(c + r * c_stride, _mm512_add_ps(low_even##r, low_odd##r)); \
+  _mm512_storeu_ps(c + r * c_stride + 16, _mm512_add_ps(high_even##r, high_odd##r));
+
+#define STRIZH_TILE_STORED(ROWS) \
+  static void product_stored_##ROWS(const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride, \
+                                    bool accumulate) { \
+    for (size_t line = 0; line < lines; line++, a += a_stride, accumulate = true) { \
+      const PairsOfRow* pairs = reinterpret_cast<const PairsOfRow*>(a); \
+      STRIZH_ROWS_##ROWS(STRIZH_BEGIN_STORED) \
+      _Pragma("GCC unroll 1") \
+      for (size_t group = 0; group < kLineGroups; group += 2, b += 2 * kPanelColumns * kGroupBytes) { \
+        const __m512i low_of_even = _mm512_loadu_si512(b), high_of_even = _mm512_loadu_si512(b + 64); \
+        const __m512i low_of_odd = _mm512_loadu_si512(b + 128), high_of_odd = _mm512_loadu_si512(b + 192); \
+        STRIZH_ROWS_##ROWS(STRIZH_STEP_STORED) \
+      } \
+      if (accumulate) { STRIZH_ROWS_##ROWS(STRIZH_ADD_STORED) } else { STRIZH_ROWS_##ROWS(STRIZH_PUT_STORED) } \
+    } \
+  }
+
+#define STRIZH_HALF_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+STRIZH_HALF_HEIGHTS(STRIZH_TILE_STORED)
+
+static void product_stored_apart(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c, size_t c_stride,
+                                 bool accumulate) {
+  for (size_t first = 0, count = rows > kTileRows / 2 ? divide_up(rows, 2) : rows; first < rows; first += count, count = rows - first) {
+    const char* from = a + first * kLineBytes;
+    float* to = c + first * c_stride;
+#define STRIZH_CASE(ROWS) \
+  case ROWS: product_stored_##ROWS(from, a_stride, b, lines, to, c_stride, accumulate); break;
+    switch (count) { STRIZH_HALF_HEIGHTS(STRIZH_CASE) }
+#undef STRIZH_CASE
+  }
 }

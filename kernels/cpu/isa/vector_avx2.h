@@ -67,9 +67,14 @@ static inline void load_pairs(const uint32_t* in, Vector& low, Vector& high) {
   high = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 
-// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
-static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
-  const __m256i columns = _mm256_srai_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(corrections)), 7);
+// The sums of the weights of kWidth columns, which are a 128th of their corrections.
+using Integers = __m256i;
+static inline Integers load_column_sums(const int32_t* corrections) {
+  return _mm256_srai_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(corrections)), 7);
+}
+
+// The 32-bit integers whose bits are at `p`, less `zero` times `columns`, as floats.
+static inline Vector load_corrected(const float* p, Integers columns, int32_t zero) {
   const __m256i sums = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_mullo_epi32(columns, _mm256_set1_epi32(zero))));
 }
@@ -83,11 +88,13 @@ static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t 
   _mm256_storeu_si256(sums, _mm256_add_epi32(_mm256_loadu_si256(sums), more));
 }
 
-// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
-static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
-  const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zero));
-  const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(shifted), _mm256_extracti128_si256(shifted, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
+// Bytes of round(x) + zero, ties to even, kept within [0, 255], of four vectors; |x| < 2^31.
+static inline void store_bytes(uint8_t* p, Vector a, Vector b, Vector c, Vector d, int32_t zero) {
+  const __m256i shift = _mm256_set1_epi16(static_cast<int16_t>(zero));
+  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b)), shift);
+  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(c), _mm256_cvtps_epi32(d)), shift);
+  const __m256i places = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // packing has woven their halves
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), places));
 }
 
 // The upper halves rounded to bf16, nearest, ties to even; the lower halves are left over. NaN is not expected here.

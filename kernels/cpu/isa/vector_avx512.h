@@ -35,9 +35,12 @@ static inline Vector load_bf16(const uint16_t* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
-static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
-  const __m512i columns = _mm512_srai_epi32(_mm512_loadu_si512(corrections), 7);
+// The sums of the weights of kWidth columns, which are a 128th of their corrections.
+using Integers = __m512i;
+static inline Integers load_column_sums(const int32_t* corrections) { return _mm512_srai_epi32(_mm512_loadu_si512(corrections), 7); }
+
+// The 32-bit integers whose bits are at `p`, less `zero` times `columns`, as floats.
+static inline Vector load_corrected(const float* p, Integers columns, int32_t zero) {
   return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_mullo_epi32(columns, _mm512_set1_epi32(zero))));
 }
 
@@ -48,10 +51,13 @@ static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t 
   _mm512_storeu_si512(p, _mm512_add_epi32(_mm512_loadu_si512(p), _mm512_mullo_epi32(bytes, _mm512_set1_epi32(factor))));
 }
 
-// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
-static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
-  const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zero));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
+// Bytes of round(x) + zero, ties to even, kept within [0, 255], of four vectors; |x| < 2^31.
+static inline void store_bytes(uint8_t* p, Vector a, Vector b, Vector c, Vector d, int32_t zero) {
+  const __m512i shift = _mm512_set1_epi16(static_cast<int16_t>(zero));
+  const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)), shift);
+  const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d)), shift);
+  const __m512i places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);  // packing has woven their quarters
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi32(places, _mm512_packus_epi16(ab, cd)));
 }
 
 // Nearest, ties to even. NaN is not expected here.

@@ -48,9 +48,12 @@ static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector oth
   return vbslq_f32(lanes_between(begin, end), x, other);
 }
 
-// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
-static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
-  const int32x4_t columns = vshrq_n_s32(vld1q_s32(corrections), 7);
+// The sums of the weights of kWidth columns, which are a 128th of their corrections.
+using Integers = int32x4_t;
+static inline Integers load_column_sums(const int32_t* corrections) { return vshrq_n_s32(vld1q_s32(corrections), 7); }
+
+// The 32-bit integers whose bits are at `p`, less `zero` times `columns`, as floats.
+static inline Vector load_corrected(const float* p, Integers columns, int32_t zero) {
   return vcvtq_f32_s32(vmlsq_n_s32(vreinterpretq_s32_f32(vld1q_f32(p)), columns, zero));
 }
 
@@ -62,11 +65,17 @@ static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t 
   vst1q_f32(p, vreinterpretq_f32_s32(sums));
 }
 
-// Bytes of round(x) + zero, ties to even, which lie in [0, 255].
-static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
-  int32_t shifted[4];
-  vst1q_s32(shifted, vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(zero)));
-  for (size_t i = 0; i < 4; i++) p[i] = static_cast<uint8_t>(shifted[i]);
+// Eight bytes of round(x) + zero, ties to even, kept within [0, 255].
+static inline uint8x8_t to_bytes(Vector a, Vector b, int16x8_t zero) {
+  const int16x8_t words = vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(a)), vqmovn_s32(vcvtnq_s32_f32(b)));
+  return vqmovun_s16(vqaddq_s16(words, zero));
+}
+
+// Bytes of round(x) + zero, ties to even, kept within [0, 255], of four vectors; |x| < 2^31.
+static inline void store_bytes(uint8_t* p, Vector a, Vector b, Vector c, Vector d, int32_t zero) {
+  const int16x8_t shift = vdupq_n_s16(static_cast<int16_t>(zero));
+  vst1_u8(p, to_bytes(a, b, shift));
+  vst1_u8(p + 8, to_bytes(c, d, shift));
 }
 
 static inline Vector load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }

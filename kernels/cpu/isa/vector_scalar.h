@@ -57,9 +57,17 @@ static inline Vector keep_between(Vector x, size_t begin, size_t end, Vector oth
   return each_lane([&](size_t i) { return i >= begin && i < end ? x.lane[i] : other.lane[i]; });
 }
 
-// The 32-bit integers whose bits are at `p`, as floats, less `zero` times a 128th of their corrections.
-static inline Vector load_corrected(const float* p, const int32_t* corrections, int32_t zero) {
-  return each_lane([=](size_t i) { return static_cast<float>(static_cast<int32_t>(bits_of(p[i])) - corrections[i] / 128 * zero); });
+// The sums of the weights of kWidth columns, which are a 128th of their corrections.
+struct Integers { int32_t lane[16]; };
+static inline Integers load_column_sums(const int32_t* corrections) {
+  Integers sums;
+  for (size_t i = 0; i < kWidth; i++) sums.lane[i] = corrections[i] / 128;
+  return sums;
+}
+
+// The 32-bit integers whose bits are at `p`, less `zero` times `columns`, as floats.
+static inline Vector load_corrected(const float* p, Integers columns, int32_t zero) {
+  return each_lane([&](size_t i) { return static_cast<float>(static_cast<int32_t>(bits_of(p[i])) - columns.lane[i] * zero); });
 }
 
 // To the 32-bit integers whose bits are at `p`: `factor` times the signed byte number `byte` of each group of four.
@@ -68,9 +76,17 @@ static inline void add_bytes(float* p, const char* groups, size_t byte, int32_t 
   for (size_t i = 0; i < kWidth; i++) p[i] = float_of(bits_of(p[i]) + static_cast<uint32_t>(bytes[kGroupBytes * i] * factor));
 }
 
-// Bytes of round(x) + zero, ties to even, which lie in [0, 255]: the lowest bits of x + 1.5 * 2^23.
-static inline void store_shifted_bytes(uint8_t* p, Vector x, int32_t zero) {
-  for (size_t i = 0; i < kWidth; i++) p[i] = static_cast<uint8_t>(bits_of(x.lane[i] + 12582912.0f) + static_cast<uint32_t>(zero));
+// Byte of round(x) + zero, ties to even, kept within [0, 255]: the lowest bits of x + 1.5 * 2^23.
+static inline uint8_t to_byte(float x, int32_t zero) {
+  const float low = static_cast<float>(-zero), high = static_cast<float>(255 - zero), kept = x < low ? low : x > high ? high : x;
+  return static_cast<uint8_t>(bits_of(kept + 12582912.0f) + static_cast<uint32_t>(zero));
+}
+
+// Bytes of round(x) + zero, ties to even, kept within [0, 255], of four vectors; |x| < 2^31.
+static inline void store_bytes(uint8_t* p, Vector a, Vector b, Vector c, Vector d, int32_t zero) {
+  const Vector four[] = {a, b, c, d};
+  for (const Vector& x : four)
+    for (float lane : x.lane) *p++ = to_byte(lane, zero);
 }
 
 static inline float from_bf16(uint16_t x) { return float_of(static_cast<uint32_t>(x) << 16); }

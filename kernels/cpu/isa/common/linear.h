@@ -17,19 +17,19 @@ struct TileColumns {
       : sums(tile.sums + column), bias(tile.bias ? load(tile.bias + column) : broadcast(0.0f)), codes(tile.codes) {
     if constexpr (precision == Precision::int8) {
       scale = load(reinterpret_cast<const float*>(tile.scales) + column);
-      correction = reinterpret_cast<const int32_t*>(tile.scales) + kPanelColumns + column;
+      weights = load_column_sums(reinterpret_cast<const int32_t*>(tile.scales) + kPanelColumns + column);
     }
   }
 
   __attribute__((always_inline)) Vector row(size_t r) const {
     const float* at = sums + r * kPanelColumns;
     if constexpr (precision != Precision::int8) return add(load(at), bias);
-    else return multiply_add(load_corrected(at, correction, codes[r].zero), multiply(scale, broadcast(codes[r].scale)), bias);
+    else return multiply_add(load_corrected(at, weights, codes[r].zero), multiply(scale, broadcast(codes[r].scale)), bias);
   }
 
   const float* sums;
   Vector bias, scale;
-  const int32_t* correction;
+  Integers weights;  // the sums of each column's
   const RowCodes* codes;
 };
 

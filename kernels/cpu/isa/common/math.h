@@ -1,24 +1,42 @@
 // Functions of one vector, and packed rows element by element.
 static_assert(kPanelColumns % kWidth == 0, "a panel is a whole number of vectors");
 
-// The sum of what `add_to(column, totals)` adds to a vector of totals for columns [0, size), kWidth of them at a time and `step`
-// in one pass of the loop. There are sixteen totals, whatever a vector holds, and one order of adding them: every instruction
-// set rounds alike.
-template <size_t step = 16, typename AddTo>
-static inline float sum_over(size_t size, AddTo add_to) {
+// For each of `rows` rows: the sum of what `add_to(row, column, totals)` adds to a vector of totals for columns [0, size), kWidth
+// of them at a time and `step` in one pass of the loop. A row has sixteen totals, whatever a vector holds, and one order of adding
+// them: every instruction set rounds alike.
+template <size_t rows, size_t step = 16, typename AddTo>
+static inline void sums_over(size_t size, float* sums, AddTo add_to) {
   constexpr size_t parts = 16 / kWidth;
-  Vector totals[parts];
+  Vector totals[rows][parts];
 #pragma GCC unroll 4
-  for (size_t i = 0; i < parts; i++) totals[i] = broadcast(0.0f);
+  for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (size_t i = 0; i < parts; i++) totals[r][i] = broadcast(0.0f);
   for (size_t column = 0; column < size; column += step)
 #pragma GCC unroll 8
-    for (size_t i = 0; i < step / kWidth; i++) totals[i % parts] = add_to(column + i * kWidth, totals[i % parts]);
+    for (size_t i = 0; i < step / kWidth; i++)
+#pragma GCC unroll 4
+      for (size_t r = 0; r < rows; r++) totals[r][i % parts] = add_to(r, column + i * kWidth, totals[r][i % parts]);
+#pragma GCC unroll 4
+  for (size_t r = 0; r < rows; r++) {
 #pragma GCC unroll 2
-  for (size_t half = parts / 2; half > 0; half /= 2)
+    for (size_t half = parts / 2; half > 0; half /= 2)
 #pragma GCC unroll 2
-    for (size_t i = 0; i < half; i++) totals[i] = add(totals[i], totals[i + half]);
-  return sum(totals[0]);
+      for (size_t i = 0; i < half; i++) totals[r][i] = add(totals[r][i], totals[r][i + half]);
+    sums[r] = sum(totals[r][0]);
+  }
 }
+
+// The same of one row.
+template <size_t step = 16, typename AddTo>
+static inline float sum_over(size_t size, AddTo add_to) {
+  float total;
+  sums_over<1, step>(size, &total, [&](size_t, size_t column, Vector totals) { return add_to(column, totals); });
+  return total;
+}
+
+// Rows that are rounded to bytes side by side: their sums must find room in registers.
+enum : size_t { kRowsAtOnce = kWidth == 16 ? 4 : 2 };
 
 // 2^x for x <= 127: Taylor's polynomial of 2^f on |f| <= 1/2 refitted by minimax, relative error 2e-7.
 static inline Vector exp2(Vector x) {

@@ -29,25 +29,37 @@ static inline Vector normalized(const NormCall& call, const float* row, Moments 
   return call.bias ? multiply_add(x, weight, load(call.bias + column)) : multiply(x, weight);
 }
 
+// The call by value: for all that the compiler knows, stores of vectors change what is behind a reference.
 template <Precision precision>
-static void normalize_rows(const NormCall& call) {
+static void normalize_rows(NormCall call) {
+  const size_t padded_size = padded(call.size);
   for (size_t r = 0; r < call.rows; r++) {
     const float* row = call.in + r * call.in_stride;
     const Moments m = moments(call, row);
-    Rounding how{};
-    // The range of 8-bit integers needs the whole row first: it is computed twice and stored nowhere.
-    if constexpr (precision == Precision::int8)
-      how = begin_row(call.packed, r, padded(call.size), [&](size_t column) {
-        return smoothed(call.smoothing, normalized(call, row, m, column), column);
-      });
-    for (size_t column = 0; column < padded(call.size); column += kWidth) {
-      const Vector x = normalized(call, row, m, column);
-      if constexpr (precision == Precision::int8) store_quantized(call.packed, r, column, how, smoothed(call.smoothing, x, column));
-      else if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
-      if (call.out == nullptr || column >= call.size) continue;
+    const auto keep = [&](size_t column, Vector x) {
+      if (call.out == nullptr || column >= call.size) return;
       float* out = call.out + r * call.out_stride + column;
       if (column + kWidth <= call.size) store(out, x);
       else store_first(out, x, call.size - column);
+    };
+    if constexpr (precision == Precision::int8) {
+      // The range of 8-bit integers needs the whole row first: it is computed twice and stored nowhere.
+      Rounding how;
+      begin_rows<1>(call.packed, r, padded_size, &how, [&](size_t, size_t column) {
+        return smoothed(call.smoothing, normalized(call, row, m, column), column);
+      });
+      for (size_t column = 0; column < padded_size; column += kColumnsAtOnce)
+        store_quantized(call.packed, r, column, padded_size, how, [&](size_t c) {
+          const Vector x = normalized(call, row, m, c);
+          keep(c, x);
+          return smoothed(call.smoothing, x, c);
+        });
+    } else {
+      for (size_t column = 0; column < padded_size; column += kWidth) {
+        const Vector x = normalized(call, row, m, column);
+        if (call.packed.data) store_packed<precision>(call.packed, r, column, x);
+        keep(column, x);
+      }
     }
   }
 }
