@@ -13,6 +13,8 @@ Cosines = NDArray[np.float64]
 
 _WORST, _EVENLY = 4, 8  # texts that single sites are judged by: those that lose most, and some of all
 
+_SITES_A_STEP = 32  # more are kept at once where there are more: judging takes longer there, and a site matters less
+
 _INT8_FOR_A_MARGIN = 0.9
 # Of the loss that a promise allows: other texts lose more than these, and who loses as much by a hair has a plan of chance.
 _FIRM = 0.9
@@ -33,7 +35,7 @@ def least_kept(
     best is not, the rest is judged again, for the losses of two sites do not quite add up, and then in growing handfuls, for
     it takes time. What is kept beyond the promise, for the margin of its goal, is no more than a tenth of the multiplications.
     """
-    chosen, kept, handful = list(sites), dict[str, str](), 1
+    chosen, kept, handful = list(sites), dict[str, str](), 1 + len(sites) // _SITES_A_STEP
     cosines, goal, least = measure(sites), promise.goal, _INT8_FOR_A_MARGIN * _size(sites)
     firm = Promise(1 - _FIRM * (1 - promise.cosine_min), 1 - _FIRM * (1 - promise.cosine_mean))
     while chosen and not _meets(cosines, goal):

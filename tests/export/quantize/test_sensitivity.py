@@ -82,3 +82,12 @@ def test_a_margin_over_the_promise_costs_at_most_a_tenth_of_the_int8() -> None:
     _, reasons, cosines = least_kept(sites, measured, promise, lambda what: None)
     assert promise.cosine_mean <= cosines.mean() < promise.goal.cosine_mean
     assert len(reasons) == 2
+
+
+def test_many_sites_are_judged_once_for_a_few_to_keep() -> None:
+    loss = {str(index): np.full(TEXTS, 2e-4 if index in (7, 50, 90) else 1e-6) for index in range(96)}
+    sites = [Site(name, (f"{name}.weight",), 1, PerRow()) for name in loss]
+    said: list[str] = []
+    _, reasons, _ = least_kept(sites, Measured(loss), aiming_at(1 - 1.2e-4), said.append)
+    assert set(reasons) == {"7", "50", "90"}
+    assert len(said) == 1
