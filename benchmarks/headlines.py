@@ -47,7 +47,7 @@ def shortfalls(result: Result) -> str:
     short = [one for one in judged if one["verdict"] not in _MET]
     return "\n".join([
         f"Of {len(judged)} goals on this machine {met} are met. Slower than another engine:"
-        f"{_listed([f'{_subject(one)}: {_times(one):.2f} times as fast as {_theirs(one)}' for one in behind])}",
+        f"{_listed([f'{_subject(one)}: {_shown(one)} times as fast as {_theirs(one)}' for one in behind])}",
         "",
         f"Short of what strizh asks of itself, or open:{_listed([_miss(one) for one in short])}",
     ])  # fmt: skip
@@ -62,15 +62,18 @@ def _times(one: Judged) -> float:
     return float(one["ratio"] if one["sense"] == ">=" else 1 / one["ratio"])
 
 
+def _shown(one: Judged) -> str:
+    return beside_bounds(_times(one), 1.0)
+
+
 def _cells(one: Judged | None, rows: dict[tuple[str, str, str], Row]) -> tuple[str, str, str]:
     if one is None:
         return (_NONE,) * 3
     ours, theirs = (
         number(figures(rows[one["model"], one["case"], one[side]])["median"]) for side in ("ours", "theirs")
     )
-    times = beside_bounds(_times(one), 1.0)
     mark = "**" if _times(one) < 1 else ""
-    return ours, f"{theirs} ({one['theirs']})", f"{mark}{times}{mark}" + (", open" if _is_open(one) else "")
+    return ours, f"{theirs} ({one['theirs']})", f"{mark}{_shown(one)}{mark}" + (", open" if _is_open(one) else "")
 
 
 def _is_open(one: Judged) -> bool:

@@ -207,6 +207,12 @@ def test_a_machine_on_which_every_goal_is_met_says_so(result: dict[str, Any]) ->
     ]
 
 
+def test_a_hair_slower_is_not_shown_as_equal(result: dict[str, Any]) -> None:
+    result["rows"] += [row("strizh portable-int8", 0.501), row("onnxruntime int8", 0.5) | {"precision": "int8"}]
+    line = "\n- portable-int8 on base, ragged: 0.998 times as fast as onnxruntime int8\n"
+    assert line in headlines.shortfalls(result)
+
+
 def test_what_a_precision_costs_is_summed_up_for_our_variants_and_other_int8() -> None:
     scores = {"similarity, spearman": 0.8, "retrieval, accuracy@1": 0.6}
     names = ("strizh cpu-int8", "strizh cpu-fp32", "openvino int8", "torch bf16")
