@@ -39,7 +39,7 @@ def of_checkpoint(source: str, bundle: Path, manifest: Manifest) -> Baseline:
     It takes the bundle's ids: where the vocabulary was cut, they are turned into the checkpoint's.
     """
     checkpoint = read_checkpoint(resolve(source))
-    described = describe(checkpoint)
+    described = describe(checkpoint, manifest.max_length)
     options = Options.of(manifest, described)
     planned = plan(checkpoint, described, options)
     run = pytorch(checkpoint, planned, options)

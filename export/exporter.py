@@ -144,7 +144,7 @@ def _trace(
         raise UsageError(
             "--embeddings int8 is not for --method trace, whose graph keeps its table. Leave one of them out."
         )
-    planned = plan(checkpoint, traced.describe(checkpoint), options)
+    planned = plan(checkpoint, traced.describe(checkpoint, options.max_length), options)
     made = {PORTABLE_FP32.name: traced.write_traced(folder, checkpoint, planned, options, wishes.step)}
     write_sidecars(folder, checkpoint, planned)
     manifest = describe_bundle(folder, source, checkpoint, planned, made, ())

@@ -16,15 +16,18 @@ from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import UnsupportedModel, UsageError
 
 
-def describe(checkpoint: Checkpoint) -> EncoderSpec:
-    """The family's spec where there is one; else what the config says of sizes, and no layers: the graph knows them."""
+def describe(checkpoint: Checkpoint, max_length: int | None) -> EncoderSpec:
+    """The family's spec where there is one; else what the config says of sizes, and no layers: the graph knows them.
+
+    `max_length` counts where the checkpoint does not say how long a text may be; `UsageError` if that is None too.
+    """
     family = next((family for family in FAMILIES if family.matches(checkpoint)), None)
     if family:
         # A family may know the checkpoint and refuse to build it: then tracing is the way that its message names.
         with suppress(UnsupportedModel):
             return family.describe(checkpoint)
     config = checkpoint.config
-    stated = checkpoint.tokenizer.max_length or checkpoint.modules.max_seq_length
+    stated = checkpoint.tokenizer.max_length or checkpoint.modules.max_seq_length or max_length
     if not (stated or config.has("max_position_embeddings")):
         raise UsageError("neither config.json nor the tokenizer says how long a text may be. Give --max-length.")
     hidden = next((key for key in ("hidden_size", "dim") if config.has(key)), "d_model")

@@ -9,6 +9,7 @@ import pytest
 
 import strizh
 from strizh.export import export_model
+from strizh.export.baseline import of_checkpoint
 from strizh.runtime.bundle import read_manifest
 from strizh.runtime.errors import UnsupportedModel, UsageError
 
@@ -30,15 +31,18 @@ def test_the_traced_ropebert_equals_the_built_one(
     np.testing.assert_allclose(*vectors, rtol=0, atol=2e-5)
 
 
-@pytest.fixture
-def distilbert(make_checkpoint: MakeCheckpoint) -> Path:
+def saved_distilbert(folder: Path, **sizes: int) -> Path:
     """A model that no family describes, written by transformers itself."""
     from transformers import DistilBertConfig, DistilBertModel
 
-    folder = make_checkpoint()
-    config = DistilBertConfig(vocab_size=40, dim=24, n_layers=2, n_heads=2, hidden_dim=40, max_position_embeddings=32)
+    config = DistilBertConfig(vocab_size=40, dim=24, n_layers=2, n_heads=2, hidden_dim=40, **sizes)
     DistilBertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def distilbert(make_checkpoint: MakeCheckpoint) -> Path:
+    return saved_distilbert(make_checkpoint(), max_position_embeddings=32)
 
 
 def test_an_encoder_without_a_family(distilbert: Path, tmp_path: Path) -> None:
@@ -50,6 +54,21 @@ def test_an_encoder_without_a_family(distilbert: Path, tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "traced").spec["family"] == "traced distilbert"
     with strizh.load(tmp_path / "traced") as encoder:
         np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS[:2]), axis=1), 1, atol=1e-6)
+
+
+def test_a_length_that_the_checkpoint_does_not_state_can_be_given(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    folder = saved_distilbert(make_checkpoint())
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("max_position_embeddings") == 512, "what transformers takes where nothing is stated"
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").unlink(missing_ok=True)
+    with pytest.raises(UsageError, match="how long a text may be. Give --max-length"):
+        export_model(folder, tmp_path / "traced", method="trace")
+    manifest = export_model(folder, tmp_path / "traced", method="trace", max_length=20)
+    assert manifest.max_length == 20
+    assert of_checkpoint(str(folder), tmp_path / "traced", manifest).vectors([[5, 6]]).shape == (1, 24)
 
 
 def test_only_portable_fp32_is_traced(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
