@@ -1,6 +1,8 @@
 """Rotary settings from a config: `rope_scaling`, `rope_parameters`, and the flag of the command line."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from strizh.export.settings import Settings
 from strizh.export.spec import EncoderSpec, Rope, Scaling
@@ -10,20 +12,36 @@ _MOST_FACTOR = 1e6  # the angles of a larger one would leave float32
 _KINDS = {"default": Scaling.NONE, "none": Scaling.NONE, "linear": Scaling.LINEAR, "dynamic": Scaling.DYNAMIC}
 
 
-def read_rope(config: Settings, dim: int, trained_positions: int, theta: float = 10000.0) -> Rope:
-    """The rope of a config, in the spelling of transformers 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`)."""
+def read_rope(
+    config: Settings,
+    dim: int,
+    trained_positions: int,
+    theta: float = 10000.0,
+    own_kinds: Mapping[str, Scaling] = MappingProxyType({}),
+) -> Rope:
+    """The rope of a config, in the spelling of transformers 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`).
+
+    `own_kinds`: names of a scaling that only this family has.
+    """
     parameters, scaling = config.section("rope_parameters"), config.section("rope_scaling")
     base = config.positive("rope_theta", parameters.positive("rope_theta", scaling.positive("rope_theta", theta)))
-    return rope_of(scaling if scaling.fields else parameters, dim, trained_positions, base)
+    return rope_of(scaling if scaling.fields else parameters, dim, trained_positions, base, own_kinds)
 
 
-def rope_of(scaling: Settings, dim: int, trained_positions: int, theta: float) -> Rope:
-    """The rope of a theta and a config's object of scaling, which may be empty."""
+def rope_of(
+    scaling: Settings,
+    dim: int,
+    trained_positions: int,
+    theta: float,
+    own_kinds: Mapping[str, Scaling] = MappingProxyType({}),
+) -> Rope:
+    """The rope of a theta and a config's object of scaling, which may be empty; `own_kinds` as in `read_rope`."""
+    kinds = {**_KINDS, **own_kinds}
     key = "rope_type" if scaling.has("rope_type") else "type"
     kind = scaling.text(key, "default")
-    if kind not in _KINDS:
+    if kind not in kinds:
         raise UnsupportedModel(
-            f"{scaling.at} has {key} {kind!r}, an unknown RoPE scaling; expected one of {', '.join(_KINDS)}. "
+            f"{scaling.at} has {key} {kind!r}, an unknown RoPE scaling; expected one of {', '.join(kinds)}. "
             "Export with --method trace (portable-fp32 only)."
         )
     if dim % 2 or dim < 4:
@@ -32,9 +50,9 @@ def rope_of(scaling: Settings, dim: int, trained_positions: int, theta: float) -
             "positions cannot turn in pairs; expected an even number of at least 4. Compare them with the published ones."
         )
     factor = scaling.positive("factor", 1.0)
-    if _KINDS[kind] is not Scaling.NONE and not 1.0 < factor <= _MOST_FACTOR:
+    if kinds[kind] is not Scaling.NONE and not 1.0 < factor <= _MOST_FACTOR:
         raise scaling.wrong("factor", f"a number above 1 and at most {_MOST_FACTOR:g} for RoPE scaling {kind!r}")
-    return Rope(theta, dim, _KINDS[kind], factor, trained_positions)
+    return Rope(theta, dim, kinds[kind], factor, trained_positions)
 
 
 def parse_scaling(text: str) -> tuple[Scaling, float]:

@@ -8,7 +8,7 @@ from strizh.export.checkpoint import Checkpoint
 from strizh.export.families import bert
 from strizh.export.families.heads import sequence_classifier
 from strizh.export.rope import read_rope
-from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Rope, Scaling
+from strizh.export.spec import EncoderSpec, Layer, Pooling, Positions, Scaling
 from strizh.export.weights import Source, block
 from strizh.runtime.errors import UnsupportedModel
 
@@ -38,6 +38,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         )
     shape = bert.geometry(config)
     limit = config.count("max_position_embeddings")
+    rope = read_rope(config, shape["head_size"], limit, _THETAS[checkpoint.model_type], {"ntk": Scaling.NTK})
     return EncoderSpec(
         **shape,
         family=NAME,
@@ -45,7 +46,7 @@ def describe(checkpoint: Checkpoint) -> EncoderSpec:
         max_positions=limit,
         position_offset=0,
         pad_token_id=bert.pad_token_id(checkpoint),
-        layers=(Layer(_rope(checkpoint, shape["head_size"], limit)),) * bert.layer_count(config),
+        layers=(Layer(rope),) * bert.layer_count(config),
         gated_mlp=True,
         mlp_bias=(False, True),
         classifier=sequence_classifier(checkpoint, Pooling.FIRST_TOKEN_TRANSFORM),
@@ -73,12 +74,3 @@ def sources(checkpoint: Checkpoint, spec: EncoderSpec) -> dict[str, Source]:
         ):
             found |= bert.pair(f"{slot}.{inner}", f"{name}.{stored}")
     return found | bert.pair("embeddings.norm", "embeddings.LayerNorm") | bert.head_sources()
-
-
-def _rope(checkpoint: Checkpoint, head_size: int, limit: int) -> Rope:
-    config = checkpoint.config
-    theta = _THETAS[checkpoint.model_type]
-    scaling = config.section("rope_scaling")
-    if scaling.text("type", "") != "ntk":
-        return read_rope(config, head_size, limit, theta)
-    return Rope(config.positive("rope_theta", theta), head_size, Scaling.NTK, scaling.positive("factor"), limit)

@@ -64,7 +64,7 @@ def test_a_length_that_the_checkpoint_does_not_state_can_be_given(
     assert config.pop("max_position_embeddings") == 512, "what transformers takes where nothing is stated"
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer_config.json").unlink(missing_ok=True)
-    with pytest.raises(UsageError, match="how long a text may be. Give --max-length"):
+    with pytest.raises(UsageError, match=r"how long a text may be\. Give --max-length"):
         export_model(folder, tmp_path / "traced", method="trace")
     manifest = export_model(folder, tmp_path / "traced", method="trace", max_length=20)
     assert manifest.max_length == 20

@@ -118,6 +118,20 @@ def test_any_value_is_described_or_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        *(({"rope_scaling": {"type": "ntk", "factor": factor}}, "factor") for factor in (0.5, 1, 1e9, None)),
+        ({"num_attention_heads": 8}, "the heads have 3 numbers"),
+    ],
+)
+def test_a_scaling_of_a_familys_own_has_the_bounds_of_every_one(
+    opened: Callable[[str, dict[str, Any]], Checkpoint], changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        described(opened("gte", CONFIGS["gte"] | changes))
+
+
+@pytest.mark.parametrize(
     ("file", "content", "said"),
     [
         ("sentence_bert_config.json", '{"max_seq_length": "512"}', 'has max_seq_length "512"; expected a whole number'),
