@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from strizh.runtime.bundle import Bundle
-from strizh.runtime.commands.arguments import names
+from strizh.runtime.commands.arguments import names, refuse_unknown
 from strizh.runtime.errors import UsageError
 
 HELP = "measure a bundle's variants on labelled texts, beside its float32"
@@ -53,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle(arguments.bundle)
     if arguments.limit is not None and arguments.limit < 2:
         raise UsageError(f"--limit is {arguments.limit}; expected at least 2 rows.")
-    if unknown := [name for name in arguments.variants or () if name not in bundle.manifest.variants]:
-        raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(bundle.manifest.variants)}.")
+    refuse_unknown(arguments.variants or (), bundle.manifest.variants)
     tasks = find_tasks(arguments.data, arguments.column, arguments.tasks, arguments.limit)
     results = evaluate(
         arguments.bundle,

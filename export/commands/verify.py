@@ -9,8 +9,8 @@ from typing import Any
 
 from strizh.export.recipes import promise_of
 from strizh.runtime.bundle import Bundle
-from strizh.runtime.commands.arguments import names
-from strizh.runtime.errors import DeviceError, UsageError
+from strizh.runtime.commands.arguments import names, refuse_unknown
+from strizh.runtime.errors import DeviceError
 
 HELP = "check a bundle's hashes and its vectors at every length, and store the report in it"
 
@@ -75,8 +75,7 @@ def _check(bundle: Bundle, arguments: argparse.Namespace) -> dict[str, dict[str,
 
     manifest, folder, machine = bundle.manifest, bundle.folder, host.probe()
     asked = arguments.variants or list(manifest.variants)
-    if unknown := [name for name in asked if name not in manifest.variants]:
-        raise UsageError(f"variant {unknown[0]!r} is not in this bundle; it has {', '.join(manifest.variants)}.")
+    refuse_unknown(asked, manifest.variants)
     found = of_checkpoint(arguments.against, folder, manifest) if arguments.against else own_float32(folder, manifest)
     against, texts = found.name if found else "itself alone", texts_of(folder, lengths(manifest))
     sentences = sentences_of(folder, manifest.max_length)
