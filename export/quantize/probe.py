@@ -37,8 +37,8 @@ def of_one_length(texts: Sequence[Ids]) -> list[list[int]]:
 
 
 def of_like_length(texts: Sequence[Ids]) -> list[list[int]]:
-    """The numbers of the texts in batches, longest first, whose padding costs no more than another run: for vectors, which
-    padding does not change, and for values inside the graph of which none is read.
+    """The numbers of the texts in batches, longest first, whose padding costs no more than another run. For sentence vectors,
+    which padding does not change; values inside the graph have rows for it.
     """
     batches: list[list[int]] = []
     for number in sorted(range(len(texts)), key=lambda number: -len(texts[number])):
