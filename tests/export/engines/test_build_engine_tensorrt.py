@@ -1,5 +1,6 @@
 """`strizh build-engine`: which builder, what it is told, and what the bundle says of its engines afterwards."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from strizh.export.engines import builder as builders
 from strizh.export.engines.builder import Builder, find_builder
 from strizh.export.engines.store import build_engines, key_of
+from strizh.export.manifest_lock import locked
 from strizh.runtime.bundle import Bundle, File
 from strizh.runtime.cli import main
 from strizh.runtime.cuda import Gpu
@@ -129,6 +131,22 @@ def test_tensorrt_build_keeps_what_others_wrote_meanwhile(bundle: Path, ahead: B
     with pytest.raises(BundleError, match=r"model_fp16\.onnx was exported again while its engines were built"):
         build_engines(bundle, [], [MANY], ahead, step=exported_again)
     assert len(Bundle(bundle).manifest.engines) == 2
+
+
+def test_tensorrt_engines_are_entered_when_a_check_has_written_its_figures(bundle: Path, ahead: Builder) -> None:
+    built = threading.Event()
+    builds = threading.Thread(target=build_engines, args=(bundle, [], [ONE], ahead), kwargs={"step": lambda _: built.set()})
+    figures = {"tensorrt-fp16": {"grid": {"cosine_min": 1.0}}}
+    with locked(bundle):
+        builds.start()
+        assert built.wait(60)
+        builds.join(0.2)
+        manifest = Bundle(bundle).manifest
+        assert builds.is_alive() and not manifest.engines
+        (bundle / "strizh.json").write_text(replace(manifest, parity=figures).to_json(), encoding="utf-8")
+    builds.join(60)
+    manifest = Bundle(bundle).manifest
+    assert (len(manifest.engines), manifest.parity) == (1, figures)
 
 
 def test_tensorrt_build_does_not_mind_a_file_among_its_folders(bundle: Path, ahead: Builder) -> None:
