@@ -28,6 +28,7 @@ from strizh.runtime.sessions.session import Session, one_line
 
 PACKED_TARGETS = ("cpu",)
 _HASHING_THREADS = 4
+_NO_OPERATOR = "is not a registered function/op"  # as ONNX Runtime says it
 
 
 def open_session(bundle: Bundle, choice: Choice, file: str, *, threads: int, max_batch_tokens: int) -> Session:
@@ -147,6 +148,11 @@ def create(
             raise DeviceError(
                 f"{name}: ONNX Runtime's CUDA provider does not run the graph: {one_line(error)}. If it misses a library "
                 "of CUDA: pip install 'onnxruntime-gpu[cuda]', or import a CUDA build of torch before"
+            ) from None
+        if packed and _NO_OPERATOR in str(error):
+            raise BundleError(
+                f"{graph.name} has an operator that the strizh installed here does not know: {one_line(error)}. Install the "
+                "strizh that exported the bundle, or a later one; or export the bundle again"
             ) from None
         raise BundleError(
             f"{graph.name} is not a graph that ONNX Runtime {onnxruntime.__version__} can run: {one_line(error)}. "

@@ -1,17 +1,21 @@
 """The embedded checkpoint, exported for every target that this machine runs: real texts through real graphs."""
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import strizh
 from strizh import kernels
 from strizh.export import export_model
-from strizh.runtime.errors import TruncationWarning
+from strizh.runtime.bundle import File, read_manifest, write_manifest
+from strizh.runtime.errors import BundleError, TruncationWarning
 
 CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 PADDED = ("portable-fp32", "ort-fp32")
@@ -62,6 +66,23 @@ def test_vectors_of_one_token_are_rows_of_its_token_vectors(pooling: str, tmp_pa
             rows = [found.vectors[0 if pooling == "cls" else -1] for found in tokens]
             np.testing.assert_array_equal(vectors, rows)
             np.testing.assert_array_equal(encoder.encode(TEXTS), vectors)
+
+
+@pytest.mark.skipif(not PACKED, reason="the kernels were not built")
+def test_an_operator_of_a_later_strizh_is_said_to_be_one(exported: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    name = read_manifest(bundle).variants["cpu-fp32"].file
+    graph = onnx.load(bundle / name, load_external_data=False)
+    next(node for node in graph.graph.node if node.op_type == "EncoderLayer").op_type = "LaterLayer"
+    onnx.save(graph, bundle / name)
+    manifest = read_manifest(bundle)
+    write_manifest(bundle, replace(manifest, files=manifest.files | {name: File.of(bundle / name)}))
+    with strizh.load(bundle, "portable-fp32") as encoder:
+        encoder.encode("да")
+    with pytest.raises(
+        BundleError, match=r"does not know: .*LaterLayer.*\. Install the strizh that exported the bundle"
+    ):
+        strizh.load(bundle, "cpu-fp32").encode("да")
 
 
 def test_the_default_prompt_is_the_checkpoints(encoder: strizh.Encoder) -> None:
