@@ -1,4 +1,4 @@
-"""Buckets, buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
+"""Buffers and the count of CUDA graphs, on the CPU provider: the code is the same, its graphs are plain runs."""
 
 import itertools
 import threading
@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
@@ -21,9 +19,8 @@ from strizh.runtime.batching import PackedBatch
 from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
-from strizh.runtime.packing import packed_inputs
 from strizh.runtime.sessions import bucket_graphs, captures, cuda, device, opening
-from strizh.runtime.sessions.buckets import bucket_of, fill, round_up
+from strizh.runtime.sessions.buckets import bucket_of
 from strizh.runtime.sessions.cuda import CudaSession
 from strizh.runtime.sessions.device_memory import DeviceMemory
 from strizh.runtime.sessions.session import Output
@@ -36,7 +33,6 @@ SPEC = EncoderSpec(
 )  # fmt: skip
 SENTENCES = Output("sentence_embedding", 24)
 TOKENS = Output("token_embeddings", 24, per_token=True)
-Batches = st.lists(st.integers(1, 90), min_size=1, max_size=40).map(lambda lengths: batch_of(*lengths))
 
 
 def batch_of(*lengths: int) -> PackedBatch:
@@ -52,39 +48,6 @@ def session() -> CudaSession:
     options.intra_op_num_threads = 1
     opened = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return CudaSession(opened, variant="cuda-fp32")
-
-
-@given(Batches)
-def test_cuda_bucket_holds_the_batch_and_its_filling(batch: PackedBatch) -> None:
-    bucket = bucket_of(batch)
-    filled = fill(batch, bucket)
-    assert (len(filled.input_ids), len(filled)) == (bucket.tokens, bucket.texts)
-    assert filled.lengths.min() >= 1 and filled.lengths.max() <= bucket.longest
-    np.testing.assert_array_equal(filled.input_ids[: len(batch.input_ids)], batch.input_ids)
-    np.testing.assert_array_equal(filled.cu_seqlens[: len(batch) + 1], batch.cu_seqlens)
-    # Room for a third more tokens than there are, and for one more for each text of padding.
-    assert bucket.tokens <= 16 or bucket.tokens <= round_up(len(batch.input_ids) + bucket.texts - len(batch) + 1) * 1.5
-    offset = packed_inputs(filled, bucket.longest)["token_offset"]
-    assert offset.shape == (bucket.texts, bucket.longest)
-    assert sorted(offset.ravel().tolist()) == list(range(offset.size))
-
-
-def test_cuda_buckets_are_few() -> None:
-    """Every single text of up to 512 tokens, and any batch of at most 4096 tokens in 64 texts, shares few shapes."""
-    assert len({bucket_of(batch_of(length)) for length in range(1, 513)}) <= 24
-    assert [round_up(count) for count in (1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 4096)] == [
-        1,
-        2,
-        3,
-        4,
-        6,
-        8,
-        12,
-        16,
-        24,
-        32,
-        4096,
-    ]
 
 
 @pytest.mark.parametrize("output", [SENTENCES, TOKENS], ids=["sentences", "tokens"])
