@@ -17,7 +17,7 @@ from strizh.export.token_parity import TokenHeads
 from strizh.export.traced import describe
 from strizh.export.vocabulary.cut import kept_by
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import TOKENIZER, Manifest
+from strizh.runtime.manifest import TOKENIZER, Manifest
 from strizh.runtime.tokenization import Tokenizer
 
 PYTORCH = "PyTorch float32"

@@ -9,8 +9,8 @@ from strizh.export.modules import Modules, read_modules
 from strizh.export.settings import Settings, read_settings
 from strizh.export.tensors import TensorStore, open_tensors
 from strizh.export.tokenizer import TokenizerFacts, read_tokenizer
-from strizh.runtime.bundle import MANIFEST
 from strizh.runtime.errors import CheckpointError, UsageError
+from strizh.runtime.manifest import MANIFEST
 
 # Saves of `XxxForMaskedLM` and the like put the encoder under its model's name.
 _PREFIXES = ("bert.", "roberta.", "deberta.", "model.", "new.", "gte.", "nomic_bert.")

@@ -30,8 +30,8 @@ from strizh.export.spec import EncoderSpec, Scaling
 from strizh.export.staging import staging
 from strizh.export.vocabulary.choose import cut_for
 from strizh.export.weights import Array, bind
-from strizh.runtime.bundle import Manifest, Variant, write_manifest
 from strizh.runtime.errors import ParityError, UnsupportedModel, UsageError
+from strizh.runtime.manifest import Manifest, Variant, write_manifest
 
 Step = Callable[[str], None]
 

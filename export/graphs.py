@@ -15,8 +15,8 @@ from strizh.export.spec import EncoderSpec
 from strizh.export.targets import ort
 from strizh.export.weights import Array
 from strizh.export.write import ExternalData, external_data, write_model
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import Error
+from strizh.runtime.manifest import Variant
 
 
 def write_variant(

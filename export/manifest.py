@@ -10,7 +10,7 @@ from typing import Any
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.manifest_lock import locked
 from strizh.export.options import Plan
-from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant, read_manifest, write_manifest
+from strizh.runtime.manifest import MANIFEST, File, Manifest, Variant, read_manifest, write_manifest
 
 
 def describe_bundle(

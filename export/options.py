@@ -13,8 +13,8 @@ from strizh.export.spec import EncoderSpec, Pooling, Positions, Projection, Scal
 from strizh.export.tensors import open_tensors
 from strizh.export.token_heads import read_token_heads, with_token_heads
 from strizh.export.weights import Array
-from strizh.runtime.bundle import Manifest
 from strizh.runtime.errors import CheckpointError, UnsupportedModel, UsageError
+from strizh.runtime.manifest import Manifest
 
 _MOST_TOKENS = 2**31 - 1
 _DENSE_ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "ReLU": "relu", "Sigmoid": "sigmoid"}

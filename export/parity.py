@@ -21,8 +21,8 @@ from strizh.export.token_parity import TokenHeads
 from strizh.kernels.reference import normalize
 from strizh.runtime import choose, host
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import ParityError, TruncationWarning
+from strizh.runtime.manifest import Variant
 from strizh.runtime.tokenization import Text
 
 _NEIGHBOURS = 10

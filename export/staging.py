@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from strizh.runtime.bundle import MANIFEST
+from strizh.runtime.manifest import MANIFEST
 from strizh.runtime.errors import DeviceError, UsageError
 
 

@@ -12,8 +12,8 @@ from strizh.export.options import Options, Plan
 from strizh.export.recipes import PORTABLE_FP32, Recipe
 from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.write import external_data, write_model
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import UnsupportedModel, UsageError
+from strizh.runtime.manifest import Variant
 
 
 def describe(checkpoint: Checkpoint, max_length: int | None) -> EncoderSpec:

@@ -13,8 +13,8 @@ from strizh.export.baseline import Vectors
 from strizh.export.known_languages import in_known_languages
 from strizh.export.parity import Figures, compare, parity_texts
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import TOKENIZER, Manifest
 from strizh.runtime.errors import DeviceError, ParityError
+from strizh.runtime.manifest import TOKENIZER, Manifest
 
 # On and around the sizes where tiles, vectors and windows end.
 _LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from strizh import kernels
 from strizh.runtime import tensorrt
-from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import NO_DRIVER, PROVIDER
 from strizh.runtime.engines import Engine, fitting
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import NO_OPERATORS, Host
+from strizh.runtime.manifest import Variant
 
 CPU = "CPUExecutionProvider"
 # The order of "auto", quickest first, as (target, precision). int8 is not in it: it changes vectors most, so that it is

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from strizh.runtime.bundle import SCORE_ACTIVATIONS
 from strizh.runtime.errors import UsageError
 from strizh.runtime.loaded import LoadedBundle, as_sequence, is_count
+from strizh.runtime.manifest import SCORE_ACTIVATIONS
 from strizh.runtime.pipeline import Encoded
 from strizh.runtime.sessions.session import Output
 from strizh.runtime.tokenization import Overflow, Text

@@ -11,9 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from strizh.runtime import choose, forking, host
-from strizh.runtime.bundle import TOKENIZER, Bundle, Manifest
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.caller import callers_level
 from strizh.runtime.errors import TruncationWarning, UsageError
+from strizh.runtime.manifest import TOKENIZER, Manifest
 from strizh.runtime.pipeline import Encoded, Pipeline
 from strizh.runtime.prompts import resolve_prompt
 from strizh.runtime.sessions.opening import open_session

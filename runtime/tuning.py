@@ -8,10 +8,10 @@ from os import PathLike
 from pathlib import Path
 
 from strizh.runtime import processor, strict_json
-from strizh.runtime.bundle import MANIFEST, read_manifest
 from strizh.runtime.cores import usable_cores
 from strizh.runtime.errors import BundleError, UsageError
 from strizh.runtime.hashing import sha256
+from strizh.runtime.manifest import MANIFEST, read_manifest
 
 _FORMAT = 1
 

@@ -16,9 +16,9 @@ from strizh.export.targets import tensorrt as target
 from strizh.export.write import write_model
 from strizh.runtime import cuda, tensorrt
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Variant
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import Error
+from strizh.runtime.manifest import Variant
 from strizh.runtime.sessions.engines import EngineSession
 from strizh.runtime.sessions.opening import create
 from strizh.runtime.sessions.session import Output

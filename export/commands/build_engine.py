@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from strizh.runtime.commands.arguments import names
 
 if TYPE_CHECKING:
-    from strizh.runtime.bundle import Manifest
     from strizh.runtime.engines import Engine
+    from strizh.runtime.manifest import Manifest
 
 HELP = "build TensorRT's engines of a bundle ahead of time, so that none is built when it is loaded or asked"
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from strizh.export.engines.builder import find_builder
     from strizh.export.engines.profiles import parse_profiles
     from strizh.export.engines.store import build_engines
-    from strizh.runtime.bundle import read_manifest
+    from strizh.runtime.manifest import read_manifest
 
     profiles = parse_profiles(arguments.profiles, read_manifest(arguments.bundle).max_length)
     builder = find_builder(arguments.builder, arguments.gpus)

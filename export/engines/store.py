@@ -11,10 +11,11 @@ from pathlib import Path
 from strizh.export.engines.builder import Builder
 from strizh.export.engines.wrapper import wrap
 from strizh.export.manifest_lock import locked
-from strizh.runtime.bundle import Bundle, File, Variant, write_manifest
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.cuda import dotted
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, UsageError
+from strizh.runtime.manifest import File, Variant, write_manifest
 from strizh.runtime.tensorrt import RTX
 
 FOLDER = "tensorrt/engines"

@@ -14,8 +14,8 @@ from strizh.export.baseline import PYTORCH, of_checkpoint
 from strizh.export.evaluate.task import Array, Measure, Role, Task, Text, interval
 from strizh.export.recipes import RECIPES
 from strizh.kernels.reference import normalize
-from strizh.runtime.bundle import Manifest
 from strizh.runtime.errors import DeviceError, TruncationWarning
+from strizh.runtime.manifest import Manifest
 
 # Names under which the published models keep the prompt of each part; without one, the bundle's default prompt.
 _PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = {

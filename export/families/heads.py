@@ -2,8 +2,8 @@
 
 from strizh.export.checkpoint import Checkpoint
 from strizh.export.spec import Classifier, Pooling
-from strizh.runtime.bundle import SCORE_ACTIVATIONS
 from strizh.runtime.errors import UnsupportedModel
+from strizh.runtime.manifest import SCORE_ACTIVATIONS
 
 
 def is_classifier(checkpoint: Checkpoint) -> bool:

@@ -17,8 +17,8 @@ from strizh.export.recipes import INT8_RECIPES, INT8_TABLE, PORTABLE_FP32, Promi
 from strizh.export.spec import EncoderSpec
 from strizh.export.targets import cpu
 from strizh.export.weights import Array
-from strizh.runtime.bundle import TOKENIZER
 from strizh.runtime.errors import UsageError
+from strizh.runtime.manifest import TOKENIZER
 from strizh.runtime.tokenization import Tokenizer
 
 

@@ -15,7 +15,7 @@ from strizh.export.vocabulary.languages import reader_of
 from strizh.export.vocabulary.report import check, sample, share_missing
 from strizh.export.vocabulary.tokenizer_json import TokenizerFile
 from strizh.export.vocabulary.usage import CORPUS_ENDINGS, count, read_corpus
-from strizh.runtime.bundle import Vocabulary
+from strizh.runtime.manifest import Vocabulary
 
 
 def cut_for(checkpoint: Checkpoint, spec: EncoderSpec, wanted: Sequence[str]) -> Cut:

@@ -14,8 +14,8 @@ from strizh.export.checkpoint import Checkpoint
 from strizh.export.options import Plan
 from strizh.export.settings import Settings
 from strizh.export.weights import Array
-from strizh.runtime.bundle import TOKENIZER, Vocabulary
 from strizh.runtime.errors import UsageError
+from strizh.runtime.manifest import TOKENIZER, Vocabulary
 
 _WORDS = "embeddings.word"
 

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 
 from strizh.export.parity import parity_texts
 from strizh.export.quantize.calibration import calibration_texts
-from strizh.runtime.bundle import Vocabulary
 from strizh.runtime.errors import UnsupportedModel
+from strizh.runtime.manifest import Vocabulary
 
 
 def sample(is_read: Callable[[str], bool]) -> list[str]:

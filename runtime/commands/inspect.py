@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from strizh.runtime.bundle import read_manifest
+    from strizh.runtime.manifest import read_manifest
 
     manifest = read_manifest(Path(args.bundle))
     if args.json:

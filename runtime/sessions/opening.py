@@ -12,11 +12,12 @@ import onnxruntime
 
 from strizh.kernels import cuda_library_path, library_path
 from strizh.runtime import tensorrt
-from strizh.runtime.bundle import Bundle, Variant
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.choose import Choice, calls_cuda_operators
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, DeviceError, Error
+from strizh.runtime.manifest import Variant
 from strizh.runtime.onnx_file import check_graph
 from strizh.runtime.sessions import cuda
 from strizh.runtime.sessions.captures import CAPTURES

@@ -18,7 +18,7 @@ from strizh.export.families import find_family
 from strizh.export.options import Options, plan
 from strizh.export.quantize.quantizer import Quantizing
 from strizh.kernels.reference import normalize
-from strizh.runtime.bundle import read_manifest
+from strizh.runtime.manifest import read_manifest
 from strizh.runtime.errors import CheckpointError, Error, ParityError, UsageError
 
 MakeCheckpoint = Callable[..., Path]

@@ -11,7 +11,7 @@ import pytest
 from strizh.export import export_model
 from strizh.export.manifest import add_figures
 from strizh.export.manifest_lock import locked
-from strizh.runtime.bundle import read_manifest
+from strizh.runtime.manifest import read_manifest
 
 MakeCheckpoint = Callable[..., Path]
 TIMES = 20

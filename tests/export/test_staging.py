@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from strizh.export.staging import staging
-from strizh.runtime.bundle import MANIFEST
+from strizh.runtime.manifest import MANIFEST
 
 
 @pytest.mark.parametrize(

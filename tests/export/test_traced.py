@@ -10,8 +10,8 @@ import pytest
 import strizh
 from strizh.export import export_model
 from strizh.export.baseline import of_checkpoint
-from strizh.runtime.bundle import read_manifest
 from strizh.runtime.errors import UnsupportedModel, UsageError
+from strizh.runtime.manifest import read_manifest
 
 pytest.importorskip("torch")
 MakeCheckpoint = Callable[..., Path]

@@ -18,8 +18,8 @@ from strizh.export.parity import parity_texts
 from strizh.export.recipes import CPU_INT8, Promise, promise_of
 from strizh.export.verify import lengths, sentences_of, texts_of
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import MANIFEST, TOKENIZER, File, read_manifest
 from strizh.runtime.errors import BundleError, DeviceError, UsageError
+from strizh.runtime.manifest import MANIFEST, TOKENIZER, File, read_manifest
 from strizh.runtime.sessions.session import Session
 
 MakeCheckpoint = Callable[..., Path]

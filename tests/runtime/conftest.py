@@ -16,8 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 import strizh
 from strizh import kernels
 from strizh.export import export_model
-from strizh.runtime.bundle import MANIFEST, File, Manifest, Variant
 from strizh.runtime.errors import BundleError
+from strizh.runtime.manifest import MANIFEST, File, Manifest, Variant
 
 CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 HIDDEN = 8

@@ -9,18 +9,10 @@ from typing import Any
 import pytest
 
 from strizh.runtime import hashing
-from strizh.runtime.bundle import (
-    FORMAT_VERSION,
-    MANIFEST,
-    Bundle,
-    File,
-    Manifest,
-    Variant,
-    read_manifest,
-    write_manifest,
-)
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError
+from strizh.runtime.manifest import FORMAT_VERSION, MANIFEST, File, Manifest, Variant, read_manifest, write_manifest
 
 MakeBundle = Callable[..., Path]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from strizh.runtime.bundle import Variant
 from strizh.runtime.choose import CPU, choose
 from strizh.runtime.cuda import PROVIDER as CUDA
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import DeviceError, UsageError
 from strizh.runtime.host import Host
+from strizh.runtime.manifest import Variant
 from strizh.runtime.tensorrt import CLASSIC
 
 PLAIN = Host(

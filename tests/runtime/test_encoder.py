@@ -12,8 +12,8 @@ import pytest
 
 import strizh
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import TextError, TruncationWarning, UsageError
+from strizh.runtime.manifest import Variant
 
 MakeBundle = Callable[..., Path]
 

@@ -14,8 +14,8 @@ import pytest
 import strizh
 from strizh import kernels
 from strizh.export import export_model
-from strizh.runtime.bundle import File, read_manifest, write_manifest
 from strizh.runtime.errors import BundleError, TruncationWarning
+from strizh.runtime.manifest import File, read_manifest, write_manifest
 
 CHECKPOINT = Path(__file__).parents[1] / "data/rope-e5-tiny-ru"
 PADDED = ("portable-fp32", "ort-fp32")

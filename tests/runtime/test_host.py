@@ -17,8 +17,8 @@ import pytest
 import strizh
 from strizh import kernels
 from strizh.runtime import cuda, host, tensorrt
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import DeviceError
+from strizh.runtime.manifest import Variant
 
 
 def test_probe_asks_the_machine() -> None:

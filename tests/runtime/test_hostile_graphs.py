@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import strizh
-from strizh.runtime.bundle import Variant
 from strizh.runtime.errors import BundleError
+from strizh.runtime.manifest import Variant
 
 MakeBundle = Callable[..., Path]
 Refuses = Callable[[Path, str], None]

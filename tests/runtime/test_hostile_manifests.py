@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import strizh
-from strizh.runtime.bundle import MANIFEST, File
+from strizh.runtime.manifest import MANIFEST, File
 
 MakeBundle = Callable[..., Path]
 Refuses = Callable[[Path, str], None]

@@ -14,11 +14,12 @@ from strizh.export.engines import builder as builders
 from strizh.export.engines.builder import Builder, find_builder
 from strizh.export.engines.store import build_engines, key_of
 from strizh.export.manifest_lock import locked
-from strizh.runtime.bundle import Bundle, File
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.cli import main
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Profile
 from strizh.runtime.errors import BundleError, DeviceError, UnsupportedModel, UsageError
+from strizh.runtime.manifest import File
 from strizh.runtime.onnx_file import check_graph
 from strizh.runtime.tensorrt import CLASSIC, RTX
 

@@ -10,9 +10,9 @@ import pytest
 from strizh.export.evaluate.run import prompts_for
 from strizh.export.exporter import export_model
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Manifest, read_manifest
 from strizh.runtime.cli import main
 from strizh.runtime.errors import DeviceError
+from strizh.runtime.manifest import Manifest, read_manifest
 from strizh.runtime.sessions.session import Session
 
 WORDS = (

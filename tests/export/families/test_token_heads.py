@@ -16,8 +16,8 @@ from strizh.export.parity import parity_texts
 from strizh.kernels import library_path
 from strizh.runtime import cli
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import MANIFEST, File, read_manifest
 from strizh.runtime.errors import CheckpointError, DeviceError, ParityError, TruncationWarning, UsageError
+from strizh.runtime.manifest import MANIFEST, File, read_manifest
 from strizh.runtime.sessions.session import Session
 
 VARIANTS = ["portable-fp32", "ort-fp32", *(["cpu-fp32", "cpu-bf16"] if library_path() else [])]

@@ -11,7 +11,7 @@ from strizh.export import export_model
 from strizh.export.instruction_sets import run_on
 from strizh.export.parity import cosines
 from strizh.export.verify import sentences_of
-from strizh.runtime.bundle import read_manifest
+from strizh.runtime.manifest import read_manifest
 
 CHECKPOINT = Path(__file__).parents[2] / "data/rope-e5-tiny-ru"
 SETS = (*kernels.instruction_sets(), "amx_emulated") if kernels.library_path() else ()

@@ -12,8 +12,8 @@ from strizh.export import export_model
 from strizh.export.quantize.quantizer import Quantizing
 from strizh.export.recipes import PORTABLE_INT8, Promise, promise_of
 from strizh.kernels import library_path
-from strizh.runtime.bundle import read_manifest
 from strizh.runtime.errors import CheckpointError, ParityError, UsageError
+from strizh.runtime.manifest import read_manifest
 
 
 def test_the_manifest_tells_how_each_variant_was_made(make_checkpoint, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from strizh.export.vocabulary import cut as module
 from strizh.export.vocabulary.choose import cut_for
 from strizh.export.vocabulary.report import summary
 from strizh.kernels import library_path
-from strizh.runtime.bundle import Manifest, Vocabulary
 from strizh.runtime.errors import CheckpointError, ParityError, UnsupportedModel, UsageError
+from strizh.runtime.manifest import Manifest, Vocabulary
 
 MakeCuttable = Callable[..., Path]
 KINDS = ["unigram", "word-piece", "byte-level"]

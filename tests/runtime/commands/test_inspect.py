@@ -2,7 +2,7 @@
 
 import json
 
-from strizh.runtime.bundle import read_manifest
+from strizh.runtime.manifest import read_manifest
 
 PARITY = {"portable-fp32": {"against": "the spec", "texts": 8, "cosine_min": 0.99999987, "max_abs": 3e-8, "rank": None}}
 

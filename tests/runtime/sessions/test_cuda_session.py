@@ -16,9 +16,9 @@ from strizh.export.spec import Activation, EncoderSpec, Positions
 from strizh.export.targets import cuda as target
 from strizh.runtime import placement
 from strizh.runtime.batching import PackedBatch
-from strizh.runtime.bundle import Variant
 from strizh.runtime.cuda import PROVIDER
 from strizh.runtime.errors import BundleError, DeviceError
+from strizh.runtime.manifest import Variant
 from strizh.runtime.sessions import bucket_graphs, captures, cuda, device, opening
 from strizh.runtime.sessions.buckets import bucket_of
 from strizh.runtime.sessions.cuda import CudaSession

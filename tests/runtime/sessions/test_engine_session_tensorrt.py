@@ -20,10 +20,11 @@ import pytest
 import strizh
 from strizh.export import export_model
 from strizh.runtime import host, tensorrt
-from strizh.runtime.bundle import MANIFEST, Bundle, File
+from strizh.runtime.bundle import Bundle
 from strizh.runtime.cuda import Gpu
 from strizh.runtime.engines import Engine, Profile
 from strizh.runtime.errors import BundleError, DeviceError, UsageError
+from strizh.runtime.manifest import MANIFEST, File
 from strizh.runtime.placement import DeviceVectors
 from strizh.runtime.sessions import device_memory, opening
 from strizh.runtime.sessions.session import Output
