@@ -57,9 +57,9 @@ def rope_of(
 
 def parse_scaling(text: str) -> tuple[Scaling, float]:
     """`none`, `linear:4.0` or `dynamic:2.0`."""
-    kind, _, factor = text.partition(":")
-    if kind == "none" and not factor:
+    if text == "none":
         return Scaling.NONE, 1.0
+    kind, _, factor = text.partition(":")
     try:
         number = float(factor)
     except ValueError:

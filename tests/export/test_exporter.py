@@ -18,8 +18,8 @@ from strizh.export.families import find_family
 from strizh.export.options import Options, plan
 from strizh.export.quantize.quantizer import Quantizing
 from strizh.kernels.reference import normalize
-from strizh.runtime.manifest import read_manifest
 from strizh.runtime.errors import CheckpointError, Error, ParityError, UsageError
+from strizh.runtime.manifest import read_manifest
 
 MakeCheckpoint = Callable[..., Path]
 PADDED = ["portable-fp32", "ort-fp32"]
@@ -56,8 +56,12 @@ def test_only_rotary_positions_can_be_left_behind_and_not_silently(make_checkpoi
 
 
 @pytest.mark.parametrize(
-    "text", ["dynamic", "dynamic:1", "dynamic:nan", "yarn:2", "linear:-1", "none:2", "dynamic:inf", "dynamic:1e7"]
-)
+    "text",
+    [
+        "dynamic", "dynamic:1", "dynamic:nan", "yarn:2", "linear:-1", "linear:", "none:", "none:2", "dynamic:inf",
+        "dynamic:1e7", "",
+    ],
+)  # fmt: skip
 def test_a_wrong_rope_scaling_lists_the_right_ones(make_checkpoint: MakeCheckpoint, text: str) -> None:
     with pytest.raises(UsageError, match="expected none, linear:F or dynamic:F"):
         planned(make_checkpoint(), rope_scaling=text)
