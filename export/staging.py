@@ -2,13 +2,15 @@
 
 import errno
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from strizh.runtime.manifest import MANIFEST
 from strizh.runtime.errors import DeviceError, UsageError
+from strizh.runtime.manifest import MANIFEST
 
 
 @contextmanager
@@ -16,9 +18,11 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
     """A fresh folder that becomes `output` when the block ends well, and is gone when it does not.
 
     Raises `UsageError` if `output` exists, unless `force` and it is a bundle or an empty folder: nothing else is
-    ever deleted.
+    ever deleted, but what exports of `output` that were killed have left beside it.
     """
     output = output.resolve()  # "." has no name to put a folder beside
+    with suppress(OSError):  # a place that cannot be looked through may still be written to
+        _sweep(output)
     _check(output, force)
     partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -44,6 +48,31 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _sweep(output: Path) -> None:
+    """After exports that a signal ended at once: their half-written folders go, an old bundle set aside comes back."""
+    ours = re.compile(re.escape(f".{output.name}.") + r"(partial|replaced)-([1-9][0-9]{0,8})")
+    for left in output.parent.iterdir() if output.parent.is_dir() else ():
+        found = ours.fullmatch(left.name)
+        if not found or left.is_symlink() or not left.is_dir() or _lives(int(found[2])):
+            continue
+        if found[1] == "replaced" and not output.exists():  # killed between the two moves
+            left.rename(output)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    if sys.platform == "win32":  # where this question would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
 @contextmanager
 def _room(output: Path) -> Iterator[None]:
     """A disk that is full says so with the name of what does not fit on it; `DeviceError`."""
@@ -51,7 +80,9 @@ def _room(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise DeviceError(f"{output} cannot be written: {error.strerror}. Make room there, or name another place.") from error
+            raise DeviceError(
+                f"{output} cannot be written: {error.strerror}. Make room there, or name another place."
+            ) from error
         raise
 
 
