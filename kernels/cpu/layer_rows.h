@@ -10,10 +10,11 @@ namespace strizh {
 
 class LayerRows {
  public:
-  explicit LayerRows(const Batch& batch) : batch_(batch), count_(batch.tokens) {}
+  explicit LayerRows(const Batch& batch) : batch_(batch), rows_(Rows::all), count_(batch.tokens) {}
 
   // The first token of each text (cls), or the last.
-  LayerRows(const Batch& batch, Pooling token) : batch_(batch), count_(0), last_(token == Pooling::last) {
+  LayerRows(const Batch& batch, Pooling token)
+      : batch_(batch), rows_(token == Pooling::last ? Rows::last : Rows::first), count_(0) {
     for (size_t text = 0; text < batch.texts; text++)
       if (batch.length(text)) texts_.push_back(text);
     count_ = texts_.size();
@@ -26,14 +27,14 @@ class LayerRows {
   // row `out` on in its output.
   template <typename Visit>
   void for_each_run(size_t begin, size_t end, Visit visit) const {
-    if (texts_.empty()) return visit(begin, end - begin, begin, begin);
+    if (rows_ == Rows::all) return visit(begin, end - begin, begin, begin);
     for (size_t row = begin; row < end; row++) visit(row, 1, batch_.begin(texts_[row]) + position(row), texts_[row]);
   }
 
   // Calls visit(text, position in it, row, rows) for the texts that these rows are of.
   template <typename Visit>
   void for_each_text(size_t begin, size_t end, Visit visit) const {
-    if (!texts_.empty()) {
+    if (rows_ != Rows::all) {
       for (size_t row = begin; row < end; row++) visit(texts_[row], position(row), row, 1);
       return;
     }
@@ -46,12 +47,15 @@ class LayerRows {
   }
 
  private:
-  size_t position(size_t row) const { return last_ ? batch_.length(texts_[row]) - 1 : 0; }
+  enum class Rows { all, first, last };  // tokens of a text
+
+  // Of a row that is a text's only one.
+  size_t position(size_t row) const { return rows_ == Rows::last ? batch_.length(texts_[row]) - 1 : 0; }
 
   const Batch& batch_;
+  Rows rows_;
   size_t count_;
-  bool last_ = false;
-  std::vector<size_t> texts_;  // of one token each; empty where the rows are all tokens
+  std::vector<size_t> texts_;  // that have tokens, one a row; unless the rows are all tokens
 };
 
 }  // namespace strizh
