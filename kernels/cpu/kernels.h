@@ -14,8 +14,8 @@
 //      kLinesAtOnce: panels of twice as many lines are cut into parts of so many, each taken through all tiles, at most
 //      kTilesInParts, before the next (0: never);
 //      kOverlapsEpilogue: whether product_tile takes one more argument, a function to call between its steps; and
-//      kTakesRowsApart: whether bf16 operands of attention are to be stored for their product where the order is `tiles`: rows,
-//      queries and probabilities, by store_bf16_apart, and of keys and values likewise every four neighbours in k as 2, 0, 3, 1,
+//      kTakesOperandsApart: whether bf16 operands of attention are stored for their product where the order is `tiles`, both of
+//      them, every four neighbours in k as 2, 0, 3, 1: queries, keys and probabilities by store_bf16_apart, values so too,
 //   3. includes isa/text.h (everything else, the same text for all) and names its record,
 // then adds a line to the table in isa.cpp and to CMakeLists.txt. Each element of a product must be summed in one order
 // whatever `rows` is: that is what makes a text's vector independent of its neighbours, bit for bit.
@@ -36,8 +36,8 @@ enum class Norm : int32_t { none = 0, layer = 1, rms = 2 };
 // How a bf16 product adds over k. `chain`: one sum, of each pair the second first, as vdpbf16ps does. `tiles`: as AMX's tdpbf16ps
 // does, of each line the even k and the odd k apart, each sum from zero, then both, then that to what the lines before gave. In
 // a graph with 8-bit products, where one float that rounds otherwise grows, everyone adds as AMX's tiles, which know no other order.
-// `tiles_of_rows_apart` is `tiles` for attention's operands where kTakesRowsApart.
-enum class SumOrder { chain, tiles, tiles_of_rows_apart };
+// `tiles_of_operands_apart` is `tiles` of two operands of attention that are stored as kTakesOperandsApart says.
+enum class SumOrder { chain, tiles, tiles_of_operands_apart };
 
 struct Linear {
   Precision precision;

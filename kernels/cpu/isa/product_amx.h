@@ -8,7 +8,7 @@ enum : size_t { kTileRows = 32, kHalf = 16, kPanelStride = kPanelColumns * kGrou
 // One tile's product is too short to fetch a whole panel, and runs beside the vector units.
 enum : size_t { kFetchingTiles = SIZE_MAX };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
-enum : bool { kOverlapsEpilogue = true, kTakesRowsApart = false };
+enum : bool { kOverlapsEpilogue = true, kTakesOperandsApart = false };
 static_assert(kAttendRows % kTileRows == 0, "attention's sums are whole tiles");
 
 // Whole tiles first: one of up to 16 rows costs half as much as one of 32.

@@ -6,7 +6,7 @@
 enum : size_t { kTileRows = 12 };
 enum : size_t { kFetchingTiles = 2 };
 enum : size_t { kLinesAtOnce = 24, kTilesInParts = 12 };  // 48 KB of a panel beside a tile's rows
-enum : bool { kOverlapsEpilogue = false, kTakesRowsApart = true };
+enum : bool { kOverlapsEpilogue = false, kTakesOperandsApart = true };
 
 // First row of tile `tile`: as few tiles as possible, of nearly equal height, since a tile of fewer than six rows
 // cannot hide the latency of the dot product.
@@ -96,7 +96,7 @@ static inline void product_tile(size_t rows, const char* a, size_t a_stride, con
   if (fetch.begin == nullptr) fetch.begin = fetch.end = b;  // what is in the cache already costs next to nothing
   if constexpr (precision == Precision::bf16) {
     if (order == SumOrder::tiles) return product_in_tiles_order(rows, a, a_stride, b, lines, c, c_stride, accumulate, fetch);
-    if (order == SumOrder::tiles_of_rows_apart) return product_stored_apart(rows, a, a_stride, b, lines, c, c_stride, accumulate);
+    if (order == SumOrder::tiles_of_operands_apart) return product_stored_apart(rows, a, a_stride, b, lines, c, c_stride, accumulate);
   }
 #define STRIZH_CASE(ROWS) \
   case ROWS: return product_##ROWS<precision>(a, a_stride, b, lines, c, c_stride, accumulate, fetch);

@@ -8,7 +8,7 @@
 enum : size_t { kTileRows = 24, kRegisterRows = 6 };
 enum : size_t { kFetchingTiles = 1 };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
-enum : bool { kOverlapsEpilogue = false, kTakesRowsApart = false };
+enum : bool { kOverlapsEpilogue = false, kTakesOperandsApart = false };
 enum : size_t { kBlockLines = 4, kBlockGroups = kBlockLines * kLineGroups };
 
 static inline size_t nearly_equal(size_t n, size_t parts, size_t i) { return i >= parts ? n : i * n / parts; }

@@ -4,7 +4,7 @@
 enum : size_t { kTileRows = 8 };
 enum : size_t { kFetchingTiles = 1 };
 enum : size_t { kLinesAtOnce = 0, kTilesInParts = 1 };
-enum : bool { kOverlapsEpilogue = false, kTakesRowsApart = false };
+enum : bool { kOverlapsEpilogue = false, kTakesOperandsApart = false };
 
 static inline size_t tile_edge(size_t rows, size_t tile) { return tile * kTileRows < rows ? tile * kTileRows : rows; }
 

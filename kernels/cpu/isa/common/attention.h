@@ -54,7 +54,7 @@ static inline float exponentiate(const float* scores, size_t width, float peak, 
 template <Precision precision, SumOrder order>
 static inline void attention_product(size_t rows, const char* a, size_t a_stride, const char* b, size_t lines, float* c,
                                      size_t c_stride, bool accumulate) {
-  constexpr SumOrder as_stored = kTakesRowsApart && order == SumOrder::tiles ? SumOrder::tiles_of_rows_apart : order;
+  constexpr SumOrder as_stored = kTakesOperandsApart && order == SumOrder::tiles ? SumOrder::tiles_of_operands_apart : order;
   product_tile<precision>(rows, a, a_stride, b, lines, c, c_stride, accumulate, as_stored, Fetch{});
 }
 

@@ -58,11 +58,11 @@ static inline float* value_row_fp32(const HeadCall& call, size_t position, size_
   return reinterpret_cast<float*>(call.out + column / kPanelColumns * call.stride) + position * kPanelColumns + column % kPanelColumns;
 }
 
-// Where rows are stored apart (kernels.h), four keys are the pairs (2, 0) and (3, 1), as four columns of a row of probabilities are.
+// Where operands are stored apart (kernels.h), four keys are the pairs (2, 0) and (3, 1), as four columns of probabilities are.
 template <SumOrder order>
 static inline uint16_t* value_row_bf16(const HeadCall& call, size_t position, size_t column) {
   size_t pair = position / 2, half = position % 2;
-  if (kTakesRowsApart && order == SumOrder::tiles) pair = position / 4 * 2 + position % 2, half = 1 - position / 2 % 2;
+  if (kTakesOperandsApart && order == SumOrder::tiles) pair = position / 4 * 2 + position % 2, half = 1 - position / 2 % 2;
   return reinterpret_cast<uint16_t*>(call.out + column / kPanelColumns * call.stride) +
          (pair * kPanelColumns + column % kPanelColumns) * 2 + half;
 }
@@ -79,7 +79,7 @@ static inline void put_value_row(const HeadCall& call, size_t position, const fl
 
 template <SumOrder order>
 static void pack_value_bf16(const HeadCall& call, size_t tail) {
-  constexpr bool apart = kTakesRowsApart && order == SumOrder::tiles;
+  constexpr bool apart = kTakesOperandsApart && order == SumOrder::tiles;
   constexpr size_t together = apart ? 4 : 2;
   const auto row_at = [&](size_t row) { return call.in + row * call.in_stride; };
   const auto put_pair = [&](size_t first, size_t low, size_t high) {

@@ -127,7 +127,7 @@ static inline void store_packed(PackedRows to, size_t row, size_t column, Vector
 // sets have store_bf16_apart.)
 template <Precision precision, SumOrder order, typename Values>
 static inline void store_operand(PackedRows to, size_t row, size_t column, Values x) {
-  if constexpr (kTakesRowsApart && precision == Precision::bf16 && order == SumOrder::tiles) {
+  if constexpr (kTakesOperandsApart && precision == Precision::bf16 && order == SumOrder::tiles) {
     constexpr size_t line = elements_per_line(precision);
     char* p = to.data + column / line * to.stride + row * kLineBytes + column % line * element_bytes(precision);
     store_bf16_apart(reinterpret_cast<uint16_t*>(p), x);
