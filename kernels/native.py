@@ -1,35 +1,20 @@
-"""The C interface of the CPU library (kernels/cpu/api.h) through ctypes, operator by operator: for tests and benchmarks.
+"""The operators of the CPU library (kernels/cpu/api.h) through ctypes, one by one: for tests and benchmarks.
 
 The runtime does not come this way: ONNX Runtime registers the same library and calls it without Python.
 """
 
 import ctypes as c
 from collections.abc import Collection, Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strizh.kernels import layout, library
+from strizh.kernels import layout
+from strizh.kernels import native_api as api
 
 Floats = NDArray[np.float32]
-
-_ACTIVATIONS = {"identity": 0, "gelu": 1, "gelu_tanh": 2, "silu": 3, "relu": 4, "tanh": 5, "sigmoid": 6}
-_NORMS = {"layer_norm": 1, "rms_norm": 2}
-_SCALINGS = {"none": 0, "linear": 1, "dynamic": 2, "ntk": 3}
-_POOLINGS = {
-    "mean": 0,
-    "cls": 1,
-    "first_token_transform": 1,
-    "max": 2,
-    "last": 3,
-    "mean_sqrt_len_tokens": 4,
-    "weightedmean": 5,
-}
-_PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 1}  # int8 products are among bf16 ones
-
 
 # The four products of a layer, by the slots of their weights.
 PRODUCT_SLOTS = {
@@ -38,109 +23,22 @@ PRODUCT_SLOTS = {
 }  # fmt: skip
 
 
-class KernelError(Exception):
-    """An operator refused its input; the message is the library's."""
-
-
-class _Linear(c.Structure):
-    _fields_ = (("panels", c.c_void_p), ("bias", c.c_void_p), ("int8", c.c_int32), ("smoothing", c.c_void_p))
-
-
-class _Norm(c.Structure):
-    _fields_ = (("kind", c.c_int32), ("eps", c.c_float), ("weight", c.c_void_p), ("bias", c.c_void_p))
-
-
-class _Embeddings(c.Structure):
-    _fields_ = (
-        *((name, c.c_int32) for name in (
-            "precision", "hidden_size", "vocab_size", "position_rows", "positions", "position_offset", "pad_token_id",
-            "max_length",
-        )),
-        *((name, c.c_void_p) for name in ("word", "position", "word_scale")),
-    )  # fmt: skip
-
-
-class _EncoderLayer(c.Structure):
-    _fields_ = (
-        *((name, c.c_int32) for name in (
-            "precision", "hidden_size", "num_heads", "num_kv_heads", "head_size", "intermediate_size", "activation",
-            "gated_mlp", "pre_norm", "causal", "window", "rope_dim", "rope_scaling", "trained_positions",
-            "relative_buckets", "relative_max_distance", "sum_order",
-        )),
-        *((name, c.c_double) for name in ("rope_theta", "rope_factor", "attention_scale")),
-        *((name, _Linear) for name in ("qkv", "output", "up", "down")),
-        *((name, _Norm) for name in ("attention_norm", "mlp_norm")),
-        ("head_norm_eps", c.c_float),
-        *((name, c.c_void_p) for name in ("q_norm", "k_norm", "relative_bias")),
-    )  # fmt: skip
-
-
-class _Dense(c.Structure):
-    _fields_ = (
-        *((name, c.c_int32) for name in ("precision", "in_features", "out_features", "activation")),
-        ("weights", _Linear),
-    )
-
-
-@cache
-def _library() -> c.CDLL:
-    return library.load()
-
-
-def _call(name: str, *args: Any) -> None:
-    error = c.create_string_buffer(1024)
-    if _library()[name](*args, error, c.c_int64(len(error))):
-        raise KernelError(error.value.decode())
-
-
-def _address(x: NDArray[Any] | None) -> int | None:
-    return None if x is None else x.ctypes.data
-
-
-def _offsets(cu_seqlens: ArrayLike) -> tuple[NDArray[np.int32], c.c_int64]:
-    bounds = np.ascontiguousarray(cu_seqlens, np.int32)
-    return bounds, c.c_int64(len(bounds) - 1)
-
-
-def _aligned(x: NDArray[Any]) -> NDArray[Any]:
-    """A copy that begins on a page, as a memory-mapped weight does."""
-    raw = np.empty(x.nbytes + 4096, np.uint8)
-    start = -raw.ctypes.data % 4096
-    copy = raw[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
-    copy[...] = x
-    return copy
-
-
 def embeddings(
     input_ids: ArrayLike, cu_seqlens: ArrayLike, word: NDArray[Any], position: NDArray[Any] | None = None, *,
     precision: str = "fp32", by_id: bool = False, offset: int = 0, pad: int = 0, max_length: int = 0,
     word_scale: NDArray[np.float32] | None = None,
 ) -> Floats:  # fmt: skip
     """Float32 [tokens, hidden]; tables float32, or uint16 bits of bf16. With `word_scale` [vocab] the words are int8."""
-    ids, (bounds, batch) = np.ascontiguousarray(input_ids, np.int32), _offsets(cu_seqlens)
+    ids, (bounds, batch) = np.ascontiguousarray(input_ids, np.int32), api.offsets(cu_seqlens)
     kind = 0 if position is None else 2 if by_id else 1
-    rows = 0 if position is None else len(position)
-    spec = _Embeddings(
-        _PRECISIONS[precision],
-        word.shape[1],
-        len(word),
-        rows,
-        kind,
-        offset,
-        pad,
-        max_length,
-        _address(word),
-        _address(position),
-        _address(word_scale),
-    )
+    spec = api.Embeddings(
+        api.PRECISIONS[precision], word.shape[1], len(word), 0 if position is None else len(position), kind, offset, pad,
+        max_length, api.address(word), api.address(position), api.address(word_scale),
+    )  # fmt: skip
     out = np.empty((len(ids), word.shape[1]), np.float32)
-    arguments = (_address(ids), c.c_int64(len(ids)), _address(bounds), batch, _address(out))
-    _call("strizh_embeddings", c.byref(spec), *map(_pointer, arguments))
+    arguments = (api.address(ids), c.c_int64(len(ids)), api.address(bounds), batch, api.address(out))
+    api.call("strizh_embeddings", c.byref(spec), *arguments)
     return out
-
-
-def _pointer(x: Any) -> Any:
-    return c.c_void_p(x) if isinstance(x, int) else x
 
 
 class EncoderLayer:
@@ -171,12 +69,12 @@ class EncoderLayer:
         order = layout.head_order(head_size, rope_dim)
         gated = "mlp.gate.weight" in w
 
-        def linear(product: str, packed: NDArray[Any], bias: NDArray[Any] | None) -> _Linear:
+        def linear(product: str, packed: NDArray[Any], bias: NDArray[Any] | None) -> api.Linear:
             factors = None
             if product in smooth:
                 inverse = 1 / smooth[product]
                 factors = layout.spread_heads(inverse, head_size) if product == "output" else layout.pad_vector(inverse)
-            return _Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8, self._keep(factors))
+            return api.Linear(self._keep(packed), self._keep(bias), packed.dtype == np.int8, self._keep(factors))
 
         def of(product: str) -> str:
             return "bf16" if product in keep_bf16 else precision
@@ -184,10 +82,10 @@ class EncoderLayer:
         def bias(name: str) -> NDArray[Any] | None:
             return layout.pad_vector(w[f"{name}.bias"]) if f"{name}.bias" in w else None
 
-        def norm(name: str) -> _Norm:
+        def norm(name: str) -> api.Norm:
             weight = layout.pad_vector(w[f"{name}.weight"]) if f"{name}.weight" in w else None
-            kind = 0 if weight is None else _NORMS[norm_kind]
-            return _Norm(kind, norm_eps, self._keep(weight), self._keep(bias(name)))
+            kind = 0 if weight is None else api.NORMS[norm_kind]
+            return api.Norm(kind, norm_eps, self._keep(weight), self._keep(bias(name)))
 
         up, up_bias = w["mlp.up.weight"], bias("mlp.up")
         if gated:
@@ -196,10 +94,10 @@ class EncoderLayer:
                 up_bias = layout.interleave(w["mlp.gate.bias"], w["mlp.up.bias"])
         biases = tuple(w.get(f"attention.{name}.bias") for name in "qkv")
         r = dict(rope or {})
-        self._spec = _EncoderLayer(
-            _PRECISIONS[precision], self.hidden_size, heads, kv_heads, head_size, w["mlp.up.weight"].shape[0],
-            _ACTIVATIONS[activation], gated, pre_norm, causal, -1 if window is None else window, rope_dim,
-            _SCALINGS[r.get("scaling", "none")], r.get("trained_positions", 0),
+        self._spec = api.EncoderLayer(
+            api.PRECISIONS[precision], self.hidden_size, heads, kv_heads, head_size, w["mlp.up.weight"].shape[0],
+            api.ACTIVATIONS[activation], gated, pre_norm, causal, -1 if window is None else window, rope_dim,
+            api.SCALINGS[r.get("scaling", "none")], r.get("trained_positions", 0),
             len(w["relative_bias"]) if "relative_bias" in w else 0, relative_max_distance, int(precision == "int8"),
             r.get("theta", 0.0), r.get("factor", 1.0), attention_scale,
             linear(
@@ -224,23 +122,23 @@ class EncoderLayer:
     def _keep(self, x: NDArray[Any] | None) -> int | None:
         if x is None:
             return None
-        self._kept.append(_aligned(x))
-        return _address(self._kept[-1])
+        self._kept.append(api.aligned(x))
+        return api.address(self._kept[-1])
 
     def __call__(self, hidden: ArrayLike, cu_seqlens: ArrayLike) -> Floats:
         """Float32 [tokens, hidden] to the same."""
-        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), api.offsets(cu_seqlens)
         out = np.empty_like(x)
-        arguments = (_address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
-        _call("strizh_encoder_layer", c.byref(self._spec), *map(_pointer, arguments))
+        arguments = (api.address(x), c.c_int64(len(x)), api.address(bounds), batch, api.address(out))
+        api.call("strizh_encoder_layer", c.byref(self._spec), *arguments)
         return out
 
     def pooled(self, hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Floats:
         """`pool` of what the layer gives, float32 [batch, hidden], computed of the pooled tokens alone; `kind`: cls, last."""
-        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+        x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), api.offsets(cu_seqlens)
         out = np.empty((len(bounds) - 1, x.shape[1]), np.float32)
-        arguments = (_address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
-        _call("strizh_pooled_encoder_layer", c.byref(self._spec), c.c_int32(_POOLINGS[kind]), *map(_pointer, arguments))
+        arguments = (api.address(x), c.c_int64(len(x)), api.address(bounds), batch, api.address(out))
+        api.call("strizh_pooled_encoder_layer", c.byref(self._spec), c.c_int32(api.POOLINGS[kind]), *arguments)
         return out
 
 
@@ -248,18 +146,18 @@ def norm(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, *, kind: str, 
     """Float32 [rows, size] to the same."""
     rows = np.ascontiguousarray(x, np.float32)
     w, b = layout.pad_vector(weight), None if bias is None else layout.pad_vector(bias)
-    spec, out = _Norm(_NORMS[kind], eps, _address(w), _address(b)), np.empty_like(rows)
-    arguments = (c.c_int64(rows.shape[1]), _address(rows), c.c_int64(len(rows)), _address(out))
-    _call("strizh_norm", c.byref(spec), *map(_pointer, arguments))
+    spec, out = api.Norm(api.NORMS[kind], eps, api.address(w), api.address(b)), np.empty_like(rows)
+    arguments = (c.c_int64(rows.shape[1]), api.address(rows), c.c_int64(len(rows)), api.address(out))
+    api.call("strizh_norm", c.byref(spec), *arguments)
     return out
 
 
 def pool(hidden: ArrayLike, cu_seqlens: ArrayLike, kind: str) -> Floats:
     """Float32 [tokens, hidden] to [batch, hidden]."""
-    x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), _offsets(cu_seqlens)
+    x, (bounds, batch) = np.ascontiguousarray(hidden, np.float32), api.offsets(cu_seqlens)
     out = np.empty((len(bounds) - 1, x.shape[1]), np.float32)
-    arguments = (c.c_int64(x.shape[1]), _address(x), c.c_int64(len(x)), _address(bounds), batch, _address(out))
-    _call("strizh_pooling", c.c_int32(_POOLINGS[kind]), *map(_pointer, arguments))
+    arguments = (c.c_int64(x.shape[1]), api.address(x), c.c_int64(len(x)), api.address(bounds), batch, api.address(out))
+    api.call("strizh_pooling", c.c_int32(api.POOLINGS[kind]), *arguments)
     return out
 
 
@@ -270,18 +168,18 @@ def dense(
     """Float32 [rows, in] to [rows, out]; weight is [out, in], `smoothing` [in] as in `reference_int8.linear_int8`."""
     rows, plain = np.ascontiguousarray(x, np.float32), np.asarray(weight, np.float32)
     s = None if smoothing is None else np.asarray(smoothing, np.float32)
-    packed = _aligned(layout.pack_linear(plain if s is None else plain * s, precision))
+    packed = api.aligned(layout.pack_linear(plain if s is None else plain * s, precision))
     b = None if bias is None else layout.pad_vector(bias)
     factors = None if s is None else layout.pad_vector(1 / s)
-    spec = _Dense(
-        _PRECISIONS[precision],
+    spec = api.Dense(
+        api.PRECISIONS[precision],
         plain.shape[1],
         plain.shape[0],
-        _ACTIVATIONS[activation],
-        _Linear(_address(packed), _address(b), packed.dtype == np.int8, _address(factors)),
+        api.ACTIVATIONS[activation],
+        api.Linear(api.address(packed), api.address(b), packed.dtype == np.int8, api.address(factors)),
     )
     out = np.empty((len(rows), plain.shape[0]), np.float32)
-    _call("strizh_dense", c.byref(spec), *map(_pointer, (_address(rows), c.c_int64(len(rows)), _address(out))))
+    api.call("strizh_dense", c.byref(spec), api.address(rows), c.c_int64(len(rows)), api.address(out))
     return out
 
 
@@ -289,11 +187,11 @@ def normalize(x: ArrayLike) -> Floats:
     """Rows scaled to length 1."""
     rows = np.ascontiguousarray(x, np.float32)
     out = np.empty_like(rows)
-    arguments = (c.c_int64(rows.shape[1]), _address(rows), c.c_int64(len(rows)), _address(out))
-    _call("strizh_normalize", *map(_pointer, arguments))
+    arguments = (c.c_int64(rows.shape[1]), api.address(rows), c.c_int64(len(rows)), api.address(out))
+    api.call("strizh_normalize", *arguments)
     return out
 
 
 def use_isa(name: str) -> None:
     """Forces an instruction set for the calls that follow; an empty name goes back to the best. Raises KernelError."""
-    _call("strizh_use_isa", name.encode())
+    api.call("strizh_use_isa", name.encode())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strizh.kernels import layout, native, reference
+from strizh.kernels import layout, native, native_api, reference
 
 Random = np.random.Generator
 
@@ -61,11 +61,11 @@ def test_positions_by_count_and_by_id(isa: str, rng: Random) -> None:
     ],
 )
 def test_hostile_input_is_refused(isa: str, ids: list[int], cu_seqlens: list[int], sentence: str) -> None:
-    with pytest.raises(native.KernelError, match=sentence):
+    with pytest.raises(native_api.KernelError, match=sentence):
         native.embeddings(ids, cu_seqlens, np.zeros((9, 16), np.float32), max_length=4)
 
 
 def test_a_text_longer_than_the_position_table_is_refused(isa: str) -> None:
     word, position = np.zeros((9, 16), np.float32), np.zeros((4, 16), np.float32)
-    with pytest.raises(native.KernelError, match="text 1 has 5 tokens, more than the position table's 4 rows"):
+    with pytest.raises(native_api.KernelError, match="text 1 has 5 tokens, more than the position table's 4 rows"):
         native.embeddings([1] * 6, [0, 1, 6], word, position)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strizh.kernels import native, reference, reference_layer, set_threads
+from strizh.kernels import native, native_api, reference, reference_layer, set_threads
 
 Random = np.random.Generator
 PLAIN: dict[str, Any] = {"activation": "gelu", "norm_kind": "layer_norm", "norm_eps": 1e-6}
@@ -92,7 +92,7 @@ def test_any_batch(lengths: list[int], pooling: str, threads: int, seed: int) ->
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "mean_sqrt_len_tokens", "weightedmean"])
 def test_poolings_of_more_tokens_are_refused(isa: str, pooling: str) -> None:
-    with pytest.raises(native.KernelError, match=r"expected 1 \(cls\) or 3 \(last\)"):
+    with pytest.raises(native_api.KernelError, match=r"expected 1 \(cls\) or 3 \(last\)"):
         _small_layer().pooled(np.zeros((2, 96), np.float32), [0, 2], pooling)
 
 
