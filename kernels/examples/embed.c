@@ -15,13 +15,10 @@
 
 static const OrtApi* ort;
 
-static void fail(const char* what) {
-  fprintf(stderr, "embed: %s\n", what);
-  exit(1);
-}
+#define fail(...) (fprintf(stderr, "embed: " __VA_ARGS__), fputc('\n', stderr), exit(1))
 
 static void check(OrtStatus* status) {
-  if (status) fail(ort->GetErrorMessage(status));
+  if (status) fail("%s", ort->GetErrorMessage(status));
 }
 
 static void* grown(void* memory, size_t bytes) {
@@ -32,7 +29,7 @@ static void* grown(void* memory, size_t bytes) {
 
 static const OrtApi* open_runtime(const char* path) {
   void* library = dlopen(path, RTLD_NOW);
-  if (!library) fail(dlerror());
+  if (!library) fail("%s", dlerror());
   const OrtApiBase* (*base)(void) = (const OrtApiBase* (*)(void))dlsym(library, "OrtGetApiBase");
   if (!base) fail("the first argument is not ONNX Runtime's library");
   const OrtApi* api = base()->GetApi(ORT_API_VERSION);
@@ -83,18 +80,37 @@ static OrtValue* tensor(const OrtMemoryInfo* memory, int32_t* data, int64_t coun
   return value;
 }
 
+/* Whether the graph takes output_token_embeddings: where a text's vector is read from one token, and the last layer may leave
+ * out the others. Any other input that may be left out is; one that may not be ends the program. */
+static size_t takes_output_tokens(const OrtSession* session) {
+  OrtAllocator* allocator;
+  char* name;
+  size_t needed, optional, found = 0;
+  check(ort->GetAllocatorWithDefaultOptions(&allocator)); /* which nobody releases */
+  check(ort->SessionGetInputCount(session, &needed));
+  check(ort->SessionGetOverridableInitializerCount(session, &optional));
+  for (size_t i = 0; i < needed + optional; i++) {
+    check(i < needed ? ort->SessionGetInputName(session, i, allocator, &name)
+                     : ort->SessionGetOverridableInitializerName(session, i - needed, allocator, &name));
+    if (i >= needed) found |= !strcmp(name, "output_token_embeddings");
+    else if (strcmp(name, "input_ids") && strcmp(name, "cu_seqlens"))
+      fail("the graph also needs the input '%s'; expected a cpu-* variant that embeds single texts by their ids alone", name);
+    check(ort->AllocatorFree(allocator, name));
+  }
+  return found;
+}
+
 static OrtValue* embed(OrtSession* session, const Batch* batch) {
   static const char* const input_names[] = {"input_ids", "cu_seqlens", "output_token_embeddings"};
   static const char* const output_names[] = {"sentence_embedding"};
   static int32_t no = 0;
   OrtMemoryInfo* memory;
   OrtValue* vectors = NULL;
-  size_t optional; /* 1 where a text's vector is read from one token, and the last layer may leave out the others; else 0 */
-  check(ort->SessionGetOverridableInitializerCount(session, &optional));
   check(ort->CreateCpuMemoryInfo(ORT_ARENA, ORT_MEMORY_DEFAULT, &memory));
   OrtValue* inputs[] = {tensor(memory, batch->input_ids, batch->tokens), tensor(memory, batch->cu_seqlens, batch->texts + 1),
                         tensor(memory, &no, 1)};
-  check(ort->Run(session, NULL, input_names, (const OrtValue* const*)inputs, 2 + optional, output_names, 1, &vectors));
+  check(ort->Run(session, NULL, input_names, (const OrtValue* const*)inputs, 2 + takes_output_tokens(session),
+                 output_names, 1, &vectors));
   for (int i = 0; i < 3; i++) ort->ReleaseValue(inputs[i]);
   ort->ReleaseMemoryInfo(memory);
   return vectors;

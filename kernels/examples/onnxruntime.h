@@ -12,6 +12,7 @@ typedef struct OrtEnv OrtEnv;
 typedef struct OrtSessionOptions OrtSessionOptions;
 typedef struct OrtSession OrtSession;
 typedef struct OrtRunOptions OrtRunOptions;
+typedef struct OrtAllocator OrtAllocator;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
 typedef struct OrtValue OrtValue; /* a tensor */
 typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
@@ -32,9 +33,14 @@ typedef struct {
   OrtStatus* (*SetIntraOpNumThreads)(OrtSessionOptions*, int);           /* 24 */
   void* place_25[4];
   OrtStatus* (*RegisterCustomOpsLibrary)(OrtSessionOptions*, const char* path, void** handle); /* 29 */
-  void* place_30[2];
+  OrtStatus* (*SessionGetInputCount)(const OrtSession*, size_t*);        /* 30 */
+  void* place_31;
   OrtStatus* (*SessionGetOverridableInitializerCount)(const OrtSession*, size_t*); /* 32 */
-  void* place_33[16];
+  void* place_33[3];
+  OrtStatus* (*SessionGetInputName)(const OrtSession*, size_t index, OrtAllocator*, char** name); /* 36 */
+  void* place_37;
+  OrtStatus* (*SessionGetOverridableInitializerName)(const OrtSession*, size_t index, OrtAllocator*, char** name); /* 38 */
+  void* place_39[10];
   OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void* data, size_t bytes, const int64_t* shape,
                                                size_t rank, int element, OrtValue**); /* 49 */
   void* place_50;
@@ -45,7 +51,11 @@ typedef struct {
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo**); /* 65 */
   void* place_66[3];
   OrtStatus* (*CreateCpuMemoryInfo)(int allocator, int kind, OrtMemoryInfo**); /* 69 */
-  void* place_70[22];
+  void* place_70[6];
+  OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);                     /* 76 */
+  void* place_77;
+  OrtStatus* (*GetAllocatorWithDefaultOptions)(OrtAllocator**);          /* 78 */
+  void* place_79[13];
   void (*ReleaseEnv)(OrtEnv*);                                           /* 92 */
   void (*ReleaseStatus)(OrtStatus*);                                     /* 93 */
   void (*ReleaseMemoryInfo)(OrtMemoryInfo*);                             /* 94 */

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from tokenizers import Tokenizer
@@ -78,6 +79,32 @@ def test_bad_ids_are_one_line(program: Path, bundle: Path, ids: str, reason: str
     done = embed(program, bundle / "packed/cpu_bf16.onnx", ids)
     assert done.returncode == 1
     assert reason in done.stderr and done.stdout == ""
+
+
+def with_input(graph: Path, name: str, optional: bool) -> Path:
+    """The same graph beside it, which has one input more that no node takes."""
+    model = onnx.load(graph, load_external_data=False)
+    model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT32, [1]))
+    if optional:
+        model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.INT32, [1], [1]))
+    changed = graph.with_name(f"{name}.onnx")
+    onnx.save(model, changed)
+    return changed
+
+
+def test_an_optional_input_that_it_does_not_know_keeps_its_value(program: Path, bundle: Path) -> None:
+    graph = bundle / "packed/cpu_fp32.onnx"
+    plain, changed = (embed(program, at, "0 6 7 2\n") for at in (graph, with_input(graph, "unknown", optional=True)))
+    assert changed.returncode == 0, changed.stderr
+    assert changed.stdout == plain.stdout
+
+
+def test_an_input_that_it_cannot_give_is_named_in_one_line(program: Path, bundle: Path) -> None:
+    graph = with_input(bundle / "packed/cpu_fp32.onnx", "token_type_ids", optional=False)
+    done = embed(program, graph, "0 6 7 2\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("embed: the graph also needs the input 'token_type_ids'; expected a cpu-* variant")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_example_is_short() -> None:
