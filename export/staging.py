@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import re
 import shutil
 import sys
@@ -24,7 +25,7 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
     with suppress(OSError):  # a place that cannot be looked through may still be written to
         _sweep(output)
     _check(output, force)
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    partial = _beside(output, "partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -34,7 +35,7 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
         with _room(output):
             yield partial
         _check(output, force)
-        replaced = output.with_name(f".{output.name}.replaced-{os.getpid()}")
+        replaced = _beside(output, "replaced")
         try:
             if output.exists():
                 output.rename(replaced)
@@ -48,9 +49,15 @@ def staging(output: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _beside(output: Path, what: str) -> Path:
+    """This process's folder of that kind. A number of a process says nothing on another host, nor in another container."""
+    return output.with_name(f".{output.name}.{what}-{platform.node()}-{os.getpid()}")
+
+
 def _sweep(output: Path) -> None:
-    """After exports that a signal ended at once: their half-written folders go, an old bundle set aside comes back."""
-    ours = re.compile(re.escape(f".{output.name}.") + r"(partial|replaced)-([1-9][0-9]{0,8})")
+    """After exports that a signal ended at once here: their half-written folders go, an old bundle set aside comes back."""
+    name, host = re.escape(output.name), re.escape(platform.node())
+    ours = re.compile(rf"\.{name}\.(partial|replaced)-{host}-([1-9][0-9]{{0,8}})")
     for left in output.parent.iterdir() if output.parent.is_dir() else ():
         found = ours.fullmatch(left.name)
         if not found or left.is_symlink() or not left.is_dir() or _lives(int(found[2])):

@@ -1,6 +1,7 @@
 """A bundle that is replaced is there at every moment at which it can be: whole, the old one or the new one."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from strizh.export.staging import staging
 from strizh.runtime.errors import UsageError
 from strizh.runtime.manifest import MANIFEST
 
+HERE = platform.node()
 knows_processes = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say whether a process lives")
 
 UNTIL_KILLED = """
@@ -77,7 +79,7 @@ def test_the_next_export_removes_what_a_killed_one_left_and_leaves_a_live_one_al
     try:
         killed.kill()
         killed.wait()
-        abandoned, held = (tmp_path / f".bundle.partial-{process.pid}" for process in (killed, live))
+        abandoned, held = (tmp_path / f".bundle.partial-{HERE}-{process.pid}" for process in (killed, live))
         assert abandoned.is_dir()
         with staging(tmp_path / "bundle", force=False) as folder:
             assert set(tmp_path.iterdir()) == {held, folder}
@@ -94,13 +96,15 @@ def test_only_what_exports_to_this_name_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "kept").touch()
     others = {
         tmp_path / name for name in (
-            f".bundle2.partial-{pid}", f"bundle.partial-{pid}", f".bundle.partial-{pid}.txt", f".bundle.partial-0{pid}",
-            ".bundle.partial-0", ".bundle.partial-", ".bundle.partial-99999999999", f".b.ndle.partial-{pid}",
+            f".bundle2.partial-{HERE}-{pid}", f"bundle.partial-{HERE}-{pid}", f".bundle.partial-{HERE}-{pid}.txt",
+            f".bundle.partial-{HERE}-0{pid}", f".bundle.partial-{HERE}-0", f".bundle.partial-{HERE}-", ".bundle.partial-",
+            f".bundle.partial-{HERE}-99999999999", f".b.ndle.partial-{HERE}-{pid}",
+            f".bundle.partial-other-{HERE}-{pid}", f".bundle.partial-{pid}",  # of another host or container
         )
     }  # fmt: skip
     for path in others:
         path.mkdir()
-    link, file = tmp_path / f".bundle.replaced-{pid}", tmp_path / f".bundle.partial-{pid}"
+    link, file = tmp_path / f".bundle.replaced-{HERE}-{pid}", tmp_path / f".bundle.partial-{HERE}-{pid}"
     link.symlink_to(tmp_path / "elsewhere")
     file.touch()
     for name in ("bundle", "b.ndl[e]"):
@@ -114,7 +118,7 @@ def test_only_what_exports_to_this_name_left_is_removed(tmp_path: Path) -> None:
 
 @knows_processes
 def test_a_bundle_that_a_killed_replacement_set_aside_comes_back(tmp_path: Path) -> None:
-    aside = tmp_path / f".bundle.replaced-{ended()}"
+    aside = tmp_path / f".bundle.replaced-{HERE}-{ended()}"
     aside.mkdir()
     (aside / MANIFEST).write_text("the old one")
     with pytest.raises(UsageError, match="is a bundle already"), staging(tmp_path / "bundle", force=False):
@@ -125,7 +129,7 @@ def test_a_bundle_that_a_killed_replacement_set_aside_comes_back(tmp_path: Path)
 
 @knows_processes
 def test_what_a_finished_replacement_set_aside_goes(tmp_path: Path) -> None:
-    aside, live = tmp_path / f".bundle.replaced-{ended()}", tmp_path / f".bundle.replaced-{os.getppid()}"
+    aside, live = tmp_path / f".bundle.replaced-{HERE}-{ended()}", tmp_path / f".bundle.replaced-{HERE}-{os.getppid()}"
     for path in (aside, live, tmp_path / "bundle"):
         path.mkdir()
         (path / MANIFEST).write_text(path.name)
