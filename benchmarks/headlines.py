@@ -1,6 +1,6 @@
 """What the README says of a machine: strizh beside the quickest other engine in a line for each case, and where it loses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import goals, losses
@@ -44,13 +44,24 @@ def shortfalls(result: Result) -> str:
     judged = goals.of_result(result)
     met = sum(one["verdict"] in _MET for one in judged)
     behind = [one for one in judged if _is_rival(one) and _times(one) < 1]
-    short = [one for one in judged if one["verdict"] not in _MET]
+    short = [one for one in judged if one["verdict"] not in _MET and not _is_open(one)]
+    waiting = [f"{_subject(one)} ({str(one['verdict']).partition(' of ')[2]})" for one in judged if _is_open(one)]
     return "\n".join([
         f"Of {len(judged)} goals on this machine {met} are met. Slower than another engine:"
-        f"{_listed([f'{_subject(one)}: {_shown(one)} times as fast as {_theirs(one)}' for one in behind])}",
+        f"{_listed(_together(behind, _shown, lambda one: f'times as fast as {_theirs(one)}'))}",
         "",
-        f"Short of what strizh asks of itself, or open:{_listed([_miss(one) for one in short])}",
+        f"Short of what strizh asks of itself:{_listed(_together(short, _figure, _asked))}",
+        *(["", f"Open, since an engine beside it had no quiet round: {'; '.join(waiting)}."] if waiting else []),
     ])  # fmt: skip
+
+
+def _together(judged: Sequence[Judged], figure: Callable[[Judged], str], what: Callable[[Judged], str]) -> list[str]:
+    """A line for each variant and what is said of it, with the cases in which it is."""
+    lines = dict[tuple[str, str], list[str]]()
+    for one in judged:
+        cases = lines.setdefault((one["ours"].removeprefix("strizh "), what(one)), [])
+        cases.append(f"{one['model']}, {one['case']}: {figure(one)}")
+    return [f"{ours} on {'; '.join(cases)} {said}" for (ours, said), cases in lines.items()]
 
 
 def _is_rival(one: Judged) -> bool:
@@ -88,7 +99,11 @@ def _theirs(one: Judged) -> str:
     return str(one["theirs"]).removeprefix("strizh ")
 
 
-def _miss(one: Judged) -> str:
+def _figure(one: Judged) -> str:
+    return beside_bounds(one["ratio"], one["required"], one["aim"])
+
+
+def _asked(one: Judged) -> str:
     what = "of the speed" if one["sense"] == ">=" else "of the time"
     asked = (
         f"{one['sense']} {one['required']:g} asked"
@@ -96,7 +111,7 @@ def _miss(one: Judged) -> str:
         else f"{one['sense']} {one['aim']:g} aimed at"
     )
     why = "" if one["verdict"] == "short" else f"; {one['verdict']}"
-    return f"{_subject(one)}: {beside_bounds(one['ratio'], one['required'], one['aim'])} {what} of {_theirs(one)}, {asked}{why}"
+    return f"{what} of {_theirs(one)}, {asked}{why}"
 
 
 def _listed(lines: Sequence[str]) -> str:
